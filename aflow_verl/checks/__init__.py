@@ -1,0 +1,1 @@
+"""What a recipe must satisfy before anything is started: one function a check."""

@@ -1,0 +1,62 @@
+"""Batch sizes that verl would stop at, some of them only after minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aflow_verl.checks.finding import Finding, error, note
+from aflow_verl.checks.machine import Machine
+from aflow_verl.recipe.load import Recipe
+
+ACTOR = "actor_rollout_ref.actor"
+
+
+def batch_sizes(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """Sessions divide over the ranks and mini-batches are no larger than the batch."""
+    rows, n, ranks = recipe.get("data.train_batch_size"), recipe.get("actor_rollout_ref.rollout.n"), recipe.ranks
+    if (rows * n) % ranks:
+        what = f"{rows} rows of {n} sessions don't divide over {ranks} ranks"
+        yield error("data.train_batch_size", what, f"make train_batch_size * rollout.n a multiple of {ranks}")
+    for section in _trained(recipe):
+        mini = recipe.get(f"{section}.ppo_mini_batch_size")
+        if mini > rows:
+            key = f"{section}.ppo_mini_batch_size"
+            yield error(key, f"{mini} is more than the {rows} rows of a step", f"set it to {rows} or less")
+        elif (mini * n) % ranks:
+            key = f"{section}.ppo_mini_batch_size"
+            yield error(
+                key, f"{mini} * {n} doesn't divide over {ranks} ranks", f"make the product a multiple of {ranks}"
+            )
+
+
+def micro_batches(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """Exactly one of verl's two micro-batch keys is set where the size isn't dynamic."""
+    if not recipe.get(f"{ACTOR}.use_dynamic_bsz"):
+        yield from _exactly_one(recipe, ACTOR, "ppo_micro_batch_size")
+        yield from _exactly_one(recipe, "actor_rollout_ref.rollout", "log_prob_micro_batch_size")
+        if recipe.get(f"{ACTOR}.use_kl_loss") or recipe.get("algorithm.use_kl_in_reward"):
+            yield from _exactly_one(recipe, "actor_rollout_ref.ref", "log_prob_micro_batch_size")
+    if recipe.get("critic.enable") and not recipe.get("critic.use_dynamic_bsz"):
+        yield from _exactly_one(recipe, "critic", "ppo_micro_batch_size")
+
+
+def updates_a_step(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """verl counts rows, and an episode has several: say how many updates that makes."""
+    rows, n = recipe.get("data.train_batch_size"), recipe.get("actor_rollout_ref.rollout.n")
+    most = rows * n * recipe.ours.env.steps
+    mini = recipe.get(f"{ACTOR}.ppo_mini_batch_size") * n
+    epochs = recipe.get(f"{ACTOR}.ppo_epochs")
+    yield note(f"{ACTOR}.ppo_mini_batch_size", f"at most {most} rows a step, in {-(-most // mini) * epochs} updates")
+
+
+def _exactly_one(recipe: Recipe, section: str, name: str) -> Iterator[Finding]:
+    old, key = recipe.get(f"{section}.{name}"), f"{section}.{name}_per_gpu"
+    per_gpu = recipe.get(key)
+    if old is None and per_gpu is None:
+        yield error(key, "is not set", f"set it, or {section}.use_dynamic_bsz=true")
+    elif old is not None:
+        yield error(f"{section}.{name}", "verl has given this key up", f"use {key} alone")
+
+
+def _trained(recipe: Recipe) -> list[str]:
+    return [ACTOR] + (["critic"] if recipe.get("critic.enable") else [])

@@ -1,0 +1,59 @@
+"""All checks, in the order in which their complaints are useful."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from aflow_verl.checks import batches, hardware, inputs, learning, run_directory, values
+from aflow_verl.checks.finding import Check, Finding
+from aflow_verl.checks.machine import Machine
+from aflow_verl.errors import RecipeError
+from aflow_verl.recipe.load import Recipe
+
+CHECKS: Mapping[str, Check] = {
+    "ranges of values": values.ranges,
+    "start mixture": values.start_mixture,
+    "edit space": values.edit_space,
+    "Q has a critic": learning.q_has_a_critic,
+    "estimator and groups": learning.estimator,
+    "trainer and agent loop": learning.trainer_mode,
+    "device and engines": learning.device_and_strategy,
+    "response length": learning.response_length,
+    "fused kernels": learning.fused_kernels,
+    "batch sizes": batches.batch_sizes,
+    "micro batches": batches.micro_batches,
+    "updates a step": batches.updates_a_step,
+    "logical CPUs": hardware.ray_cpus,
+    "GPUs": hardware.gpus,
+    "GPU memory": hardware.gpu_memory,
+    "rollout server": learning.rollout_server,
+    "attention kernels": learning.attention,
+    "models": inputs.models,
+    "executor": inputs.executor,
+    "benchmark data": inputs.benchmarks,
+    "run directory": run_directory.writable,
+    "same recipe on resume": run_directory.same_recipe,
+}
+
+
+def run_checks(recipe: Recipe, machine: Machine) -> Iterator[tuple[str, tuple[Finding, ...]]]:
+    """Every check's title with its findings; none means that all is well."""
+    for title, check in CHECKS.items():
+        yield title, tuple(check(recipe, machine))
+
+
+def refuse(recipe: Recipe, findings: list[Finding]) -> None:
+    """Raise ``RecipeError`` with one line if anything speaks against running.
+
+    The first mistake in the recipe comes first; else whatever the machine lacks, all of it, because it is one shopping
+    list and not a chain of mistakes.
+    """
+    mistakes = [f for f in findings if f.kind == "error"]
+    lacking = [f for f in findings if f.kind == "missing"]
+    if mistakes:
+        raise RecipeError(mistakes[0].line(recipe))
+    if len(lacking) == 1:
+        raise RecipeError(lacking[0].line(recipe))
+    if lacking:
+        things = ", ".join(f"{f.lacks} ({recipe.locate(f.key)}: {f.key})" for f in lacking)
+        raise RecipeError(f"{recipe.path}: missing here: {things}; --check says what to do about each")

@@ -1,0 +1,47 @@
+"""What a check reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from aflow_verl.checks.machine import Machine
+from aflow_verl.recipe.load import Recipe
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One complaint or remark about one key."""
+
+    kind: Literal["error", "missing", "note"]
+    """``error``: the recipe is wrong; ``missing``: this machine lacks something; ``note``: only worth knowing."""
+    key: str
+    """The dotted key to change, or the one that asked for what is missing."""
+    what: str
+    todo: str = ""
+    lacks: str = ""
+    """``missing`` only: the thing in a few words, for a list of several."""
+
+    def line(self, recipe: Recipe) -> str:
+        """What, where in which file, what to do."""
+        return f"{recipe.locate(self.key)}: {self.key}: {self.what}" + (f"; {self.todo}" if self.todo else "")
+
+
+Check = Callable[[Recipe, Machine], Iterator[Finding]]
+"""A check yields nothing where all is well. Checks do not depend on one another."""
+
+
+def error(key: str, what: str, todo: str) -> Finding:
+    """A value, or a combination of values, that can't be honoured."""
+    return Finding("error", key, what, todo)
+
+
+def missing(key: str, what: str, todo: str, lacks: str) -> Finding:
+    """A recipe that is right, on a machine that can't run it."""
+    return Finding("missing", key, what, todo, lacks)
+
+
+def note(key: str, what: str) -> Finding:
+    """A remark; the recipe passes."""
+    return Finding("note", key, what)

@@ -1,0 +1,129 @@
+"""What a run reads: benchmark files, keys of model APIs, model directories."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from aflow_verl.checks.finding import Finding, error, missing, note
+from aflow_verl.checks.machine import Machine
+from aflow_verl.config import BenchmarkConfig
+from aflow_verl.recipe.load import Recipe
+
+SMOLLM2 = "smollm2-135m"
+"""The model that is fetched from the package index and converted at first use."""
+
+
+def benchmarks(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """Every benchmark has its data and enough of it."""
+    several = len(recipe.ours.benchmark) > 1
+    for i, benchmark in enumerate(recipe.ours.benchmark):
+        key = f"benchmark[{i}]" if several or isinstance(recipe.get("benchmark"), list) else "benchmark"
+        yield from _splits(key, benchmark, recipe)
+        if benchmark.name == "gsm8k":
+            yield from _gsm8k(key, benchmark, machine)
+        elif benchmark.name == "reasoning_gym":
+            yield from _reasoning_gym(key, benchmark)
+
+
+def executor(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """The model inside the workflows can be reached."""
+    settings = recipe.ours.models.executor
+    if settings.kind == "anthropic":
+        if not machine.has_variable("ANTHROPIC_API_KEY"):
+            todo = "export ANTHROPIC_API_KEY=..., or use another executor"
+            yield missing(
+                "models.executor.kind", "anthropic needs ANTHROPIC_API_KEY, which is not set", todo, "API key"
+            )
+        if not settings.model.startswith("claude"):
+            todo = "set models.executor.model to the name of a Claude model"
+            yield error("models.executor.model", f"'{settings.model}' is no model of anthropic", todo)
+    elif settings.kind == "local":
+        yield from _model(settings.model, "models.executor.model")
+
+
+def models(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """Policy and critic are directories with a model in them, or names to fetch."""
+    yield from _model(recipe.get("actor_rollout_ref.model.path"), "actor_rollout_ref.model.path")
+    critic = recipe.get("critic.model.path")
+    if recipe.get("critic.enable") and critic != recipe.get("actor_rollout_ref.model.path"):
+        yield from _model(critic, "critic.model.path")
+
+
+def _model(path: str | None, key: str) -> Iterator[Finding]:
+    if path is None:
+        yield error(key, "is not set", f"name a transformers checkpoint, a hub name, or {SMOLLM2}")
+        return
+    directory = Path(path).expanduser()
+    if directory.is_dir():
+        if not (directory / "config.json").is_file():
+            yield error(key, f"no config.json in {path}", "name a directory with a transformers checkpoint")
+    elif path == SMOLLM2:
+        yield note(key, f"{SMOLLM2} is fetched and converted at first use, then kept")
+    elif re.fullmatch(r"[\w.-]+/[\w.-]+", path) and not directory.parent.is_dir():
+        yield note(key, f"'{path}' is a name on the model hub, fetched at first use; not checked here")
+    else:
+        yield error(key, f"no directory '{path}'", f"name a transformers checkpoint, a hub name, or {SMOLLM2}")
+
+
+def _splits(key: str, benchmark: BenchmarkConfig, recipe: Recipe) -> Iterator[Finding]:
+    for split in ("train", "validation", "heldout"):
+        if getattr(benchmark, split) < 1:
+            yield error(f"{key}.{split}", "a split needs problems", "set it to 1 or more")
+    if benchmark.train < recipe.ours.env.problems:
+        what = f"{benchmark.train} problems, and a row is graded on {recipe.ours.env.problems} (env.problems)"
+        yield error(f"{key}.train", what, "make it larger, or env.problems smaller")
+
+
+def _gsm8k(key: str, benchmark: BenchmarkConfig, machine: Machine) -> Iterator[Finding]:
+    if benchmark.path is None:
+        todo = f"set {key}.path to a JSON-lines file with the fields question and answer"
+        yield missing(f"{key}.path", "gsm8k needs a file, and none is named", todo, "a gsm8k file")
+        return
+    path = Path(benchmark.path).expanduser()
+    if not path.is_file():
+        if not machine.assumed:
+            todo = "name a JSON-lines file with the fields question and answer"
+            yield missing(f"{key}.path", f"no file '{benchmark.path}'", todo, f"the file {benchmark.path}")
+        return
+    needed = benchmark.train + benchmark.validation + benchmark.heldout
+    with path.open(encoding="utf-8") as lines:
+        count = sum(1 for line in lines if line.strip())
+    if count < needed:
+        yield error(
+            f"{key}.path",
+            f"{count} problems, and the splits need {needed}",
+            "make train, validation or heldout smaller",
+        )
+
+
+def _reasoning_gym(key: str, benchmark: BenchmarkConfig) -> Iterator[Finding]:
+    if not benchmark.tasks:
+        yield error(
+            f"{key}.tasks", "reasoning_gym needs tasks, and none is named", "for example tasks: [letter_counting]"
+        )
+    known = _task_names()
+    for task in benchmark.tasks:
+        if known and task not in known:
+            close = get_close_matches(task, known, n=1)
+            todo = f"did you mean {close[0]}?" if close else "see the gallery of reasoning-gym"
+            yield error(f"{key}.tasks", f"reasoning_gym has no task '{task}'", todo)
+
+
+@lru_cache(maxsize=1)
+def _task_names() -> frozenset[str]:
+    """Read from the package's source, because importing it takes seconds."""
+    spec = find_spec("reasoning_gym")
+    root = spec.submodule_search_locations[0] if spec and spec.submodule_search_locations else None
+    if root is None:
+        return frozenset()
+    names: set[str] = set()
+    for file in Path(root).rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        names |= set(re.findall(r'^DATASET_NAME = "(\w+)"', text, re.MULTILINE))
+        names |= set(re.findall(r'register_dataset\(\s*"(\w+)"', text))
+    return frozenset(names)

@@ -1,0 +1,79 @@
+"""A run directory can be written to, and belongs to this recipe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from aflow_verl.checks.finding import Finding, error
+from aflow_verl.checks.machine import Machine
+from aflow_verl.recipe.load import Recipe
+
+RESOLVED = "recipe.resolved.yaml"
+"""The recipe of the run, as it was when the run began."""
+
+MAY_CHANGE = (
+    "run_dir",
+    "ray_kwargs",
+    "trainer.total_epochs",
+    "trainer.total_training_steps",
+    "actor_rollout_ref.actor.optim.total_training_steps",
+    "critic.optim.total_training_steps",
+    "trainer.save_freq",
+    "trainer.test_freq",
+    "trainer.logger",
+    "trainer.resume_mode",
+    "trainer.resume_from_path",
+    "trainer.default_local_dir",
+    "trainer.max_actor_ckpt_to_keep",
+    "trainer.max_critic_ckpt_to_keep",
+    "models.executor.concurrency",
+    "models.executor.max_batch",
+    "models.executor.retries",
+    "models.executor.timeout_s",
+    "evaluation.retries",
+    "evaluation.backoff_s",
+    "sandbox.workers",
+)
+"""Keys, with all below them, that a resumed run may have otherwise: they change neither data nor what is learned."""
+
+
+def writable(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """The directory, or the nearest one above it that exists, takes new files."""
+    place = recipe.run_dir
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        yield error("run_dir", f"{place} is a file", "name a directory")
+    elif not os.access(place, os.W_OK | os.X_OK):
+        yield error("run_dir", f"{place} can't be written to", "name another directory")
+
+
+def same_recipe(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """A directory with a run in it is resumed by the recipe that began it, and by no other."""
+    stored = recipe.run_dir / RESOLVED
+    if not stored.is_file():
+        return
+    before, now = _flat(yaml.safe_load(stored.read_text(encoding="utf-8"))), _flat(yaml.safe_load(recipe.to_yaml()))
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key) and not _may_change(key):
+            what = f"is {now.get(key)!r}, and the run in {recipe.run_dir} began with {before.get(key)!r}"
+            yield error(key, what, "use the same value to resume, or another run_dir to begin anew")
+            return
+
+
+def _may_change(key: str) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in MAY_CHANGE)
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted keys -> leaves; lists are leaves."""
+    if not isinstance(value, dict):
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, child in value.items():
+        flat |= _flat(child, f"{prefix}.{key}" if prefix else str(key))
+    return flat

@@ -1,0 +1,100 @@
+"""Ranges of single values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import inf, isfinite
+
+from aflow_verl.checks.finding import Finding, error
+from aflow_verl.checks.machine import Machine
+from aflow_verl.recipe.load import Recipe
+
+RANGES: dict[str, tuple[float, float]] = {
+    "env.steps": (1, inf),
+    "env.problems": (1, inf),
+    "env.invalid_penalty": (0, inf),
+    "env.max_workflow_steps": (1, inf),
+    "env.max_logs": (0, inf),
+    "env.start.snapshot": (0, 1),
+    "env.start.root": (0, 1),
+    "env.start.random": (0, 1),
+    "search.rl_weight": (0, 1),
+    "search.c_puct": (0, inf),
+    "search.c_ucb": (0, inf),
+    "search.widening_a": (0, 1),
+    "search.soft_mixed.sample": (1, inf),
+    "search.soft_mixed.alpha": (0, inf),
+    "search.soft_mixed.lambda_": (0, 1),
+    "models.executor.temperature": (0, inf),
+    "models.executor.resample_temperature": (0, inf),
+    "models.executor.max_tokens": (1, inf),
+    "models.executor.max_batch": (1, inf),
+    "models.executor.concurrency": (1, inf),
+    "models.executor.retries": (0, inf),
+    "evaluation.candidates_per_step": (0, inf),
+    "evaluation.retries": (0, inf),
+    "evaluation.backoff_s": (0, inf),
+    "sandbox.workers": (1, inf),
+    "sandbox.memory_mb": (1, inf),
+    "sandbox.max_output_chars": (1, inf),
+    "algorithm.gamma": (0, 1),
+    "algorithm.gigpo.omega": (0, inf),
+    "trainer.nnodes": (1, inf),
+    "trainer.n_gpus_per_node": (1, inf),
+    "data.train_batch_size": (1, inf),
+    "data.max_prompt_length": (1, inf),
+    "actor_rollout_ref.rollout.temperature": (0, inf),
+}
+"""Smallest and largest value, both allowed."""
+
+POSITIVE = (
+    "search.widening_k",
+    "sandbox.seconds",
+    "models.executor.timeout_s",
+    "actor_rollout_ref.rollout.temperature",
+)
+
+
+def ranges(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """Every number lies where it can."""
+    for key, (low, high) in RANGES.items():
+        value = recipe.get(key)
+        if value is not None and not (low <= value <= high):
+            allowed = f"at least {low:g}" if not isfinite(high) else f"between {low:g} and {high:g}"
+            yield error(key, f"{value!r} is out of range", f"it has to be {allowed}")
+    for key in POSITIVE:
+        if recipe.get(key) is not None and recipe.get(key) <= 0:
+            yield error(key, f"{recipe.get(key)!r} is out of range", "it has to be above 0")
+    confidence = recipe.ours.evaluation.confidence
+    if not 0 < confidence < 1:
+        yield error(
+            "evaluation.confidence", f"{confidence!r} is out of range", "it lies between 0 and 1, for example 0.95"
+        )
+
+
+def start_mixture(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """The three starts share one probability."""
+    start = recipe.ours.env.start
+    total = start.snapshot + start.root + start.random
+    if abs(total - 1.0) > 1e-6:
+        yield error("env.start", f"snapshot, root and random sum to {total:g}", "make them sum to 1")
+
+
+def edit_space(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """Operators, votes and instructions that edits may use."""
+    env = recipe.ours.env
+    if not env.operators:
+        yield error("env.operators", "is empty", "name at least Custom")
+    elif "Custom" not in env.operators:
+        yield error("env.operators", "lacks Custom, which the seed workflow calls", "add Custom")
+    for count in env.samples:
+        if count < 2:
+            yield error("env.samples", f"a vote over {count} samples is none", "use counts from 2 on")
+    # Imported here: the only check that needs the library's names.
+    from aflow_verl.workflow.instructions import LIBRARY
+
+    for name in env.instructions:
+        if name not in LIBRARY:
+            yield error(
+                "env.instructions", f"no instruction '{name}' in the library", f"choose from {', '.join(LIBRARY)}"
+            )

@@ -1,0 +1,234 @@
+"""The typed schema of our recipe keys, which stand at the root of a recipe beside verl's.
+
+``recipes/base.yaml`` holds the same defaults with their sources; a test keeps the two equal. Every dataclass is
+frozen and holds plain Python values, so it can travel to Ray actors. Whether a combination of values makes sense is
+decided in ``aflow_verl.checks``; here only names and types are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+
+from aflow_verl.errors import RecipeError
+from aflow_verl.schema import Locate, build, nowhere
+
+ActionFormat = Literal["edit", "code"]
+SelectorName = Literal["puct", "ucb", "soft_mixed"]
+Fusion = Literal["normalized", "raw"]
+ExecutorKind = Literal["local", "anthropic", "simulated"]
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """Where problems come from and how many each split holds. Splits are disjoint."""
+
+    name: Literal["reasoning_gym", "gsm8k", "simulated"]
+    tasks: tuple[str, ...] = ()
+    """reasoning_gym: names of its tasks, mixed in equal shares."""
+    path: str | None = None
+    """gsm8k: a JSON-lines file with the fields ``question`` and ``answer``."""
+    train: int = 64
+    """Problems that rewards are made from."""
+    validation: int = 24
+    """Problems that choose the best workflow."""
+    heldout: int = 48
+    """Problems graded once, at the end."""
+    seed: int = 0
+    """Draws the problems of the splits."""
+
+
+@dataclass(frozen=True)
+class StartConfig:
+    """Where an episode starts, as probabilities that sum to 1; drawn for each row (group of sessions)."""
+
+    snapshot: float = 0.5
+    """On the shared tree."""
+    root: float = 0.25
+    """On the seed workflow alone."""
+    random: float = 0.25
+    """With a random node of the shared tree as root."""
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """One episode: a few edits of workflows, each graded on the row's problems."""
+
+    action_format: ActionFormat = "edit"
+    steps: int = 3
+    """Edits in an episode, at most; one training row each."""
+    problems: int = 6
+    """Problems that child and parent are compared on; fixed for the row."""
+    operators: tuple[str, ...] = ("Custom", "ScEnsemble", "Programmer")
+    start: StartConfig = field(default_factory=StartConfig)
+    invalid_penalty: float = 0.1
+    """Taken from the step reward of an invalid action, before discounting (score units)."""
+    returns: Literal["tree", "time"] = "tree"
+    anchor: Literal["state", "state_and_steps_left"] = "state"
+    max_workflow_steps: int = 3
+    """Operator steps in a workflow that the edit format may build."""
+    samples: tuple[int, ...] = (3,)
+    """Sample counts that the edit format offers for a vote."""
+    instructions: tuple[str, ...] = ()
+    """Names from the built-in instruction library that the edit format offers; empty: all of them."""
+    max_logs: int = 3
+    """Failures of the parent shown in a ``code`` prompt (AFlow shows three)."""
+
+
+@dataclass(frozen=True)
+class SoftMixedConfig:
+    """AFlow's selection rule; the numbers are those of its code."""
+
+    sample: int = 4
+    """Candidates: the seed and the best ``sample - 1`` others."""
+    alpha: float = 0.2
+    """Sharpness of the softmax over scores times 100."""
+    lambda_: float = 0.3
+    """Share of the uniform distribution."""
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Which node is edited next, and how much the critic's Q has to say in it."""
+
+    selector: SelectorName = "puct"
+    fusion: Fusion = "normalized"
+    rl_weight: float = 0.5
+    """alpha in ``(1 - alpha) * search + alpha * Q``; 0 is search without Q."""
+    c_puct: float = 1.25
+    c_ucb: float = 1.414
+    widening_k: float = 2.0
+    """A node with N visits has at most ``widening_k * N ** widening_a`` children."""
+    widening_a: float = 0.5
+    first_play: float = 1.0
+    """Exploration value of an unvisited candidate, in place of infinity (``ucb``, score units)."""
+    soft_mixed: SoftMixedConfig = field(default_factory=SoftMixedConfig)
+
+
+@dataclass(frozen=True)
+class ExecutorConfig:
+    """The frozen model that runs inside the workflows."""
+
+    kind: ExecutorKind = "local"
+    model: str = "smollm2-135m"
+    """``smollm2-135m``, a model directory, or the API's model name."""
+    temperature: float = 0.0
+    resample_temperature: float = 0.7
+    """For the second and later identical calls of one run, so that a vote sees different samples."""
+    max_tokens: int = 64
+    max_batch: int = 32
+    """local: requests decoded together."""
+    concurrency: int = 64
+    """Calls in flight, at most."""
+    device: str = "auto"
+    dtype: str = "auto"
+    timeout_s: float = 120.0
+    retries: int = 5
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ModelsConfig:
+    """The models besides policy and critic, which are verl's ``actor_rollout_ref.model`` and ``critic.model``."""
+
+    executor: ExecutorConfig = field(default_factory=ExecutorConfig)
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How workflows are graded outside of rewards, and what happens when the infrastructure fails."""
+
+    candidates_per_step: int = 1
+    """Workflows that challenge the best one on validation problems after each training step."""
+    confidence: float = 0.95
+    """Level of every reported interval."""
+    retries: int = 5
+    """Tries after an infrastructure failure before the session fails."""
+    backoff_s: float = 1.0
+    """Wait before the first retry, doubled each time."""
+
+
+@dataclass(frozen=True)
+class SandboxConfig:
+    """Limits of one workflow or program run."""
+
+    workers: int = 4
+    seconds: float = 5.0
+    """Computing time; waiting for operator calls is not counted."""
+    memory_mb: int = 64
+    max_output_chars: int = 10_000
+
+
+@dataclass(frozen=True)
+class StoreConfig:
+    """Where the tree is kept."""
+
+    path: str = "tree.sqlite"
+    """Relative paths lie in the run directory."""
+
+
+@dataclass(frozen=True)
+class GigpoConfig:
+    """``algorithm.gigpo``; the discount is verl's own ``algorithm.gamma``."""
+
+    omega: float = 1.0
+    """Weight of the step advantage beside the episode advantage; 0 leaves the episode advantage alone."""
+    norm: Literal["mean_norm", "mean_std_norm"] = "mean_norm"
+
+
+@dataclass(frozen=True)
+class AflowConfig:
+    """Everything a recipe says that verl does not know."""
+
+    benchmark: tuple[BenchmarkConfig, ...]
+    seed: int = 0
+    """Seeds every random choice of ours, verl's data order excepted (``data.seed``)."""
+    run_dir: str | None = None
+    env: EnvConfig = field(default_factory=EnvConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    models: ModelsConfig = field(default_factory=ModelsConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    sandbox: SandboxConfig = field(default_factory=SandboxConfig)
+    store: StoreConfig = field(default_factory=StoreConfig)
+    gigpo: GigpoConfig = field(default_factory=GigpoConfig)
+
+
+ROOT_KEYS = ("seed", "run_dir", "benchmark", "env", "search", "models", "evaluation", "sandbox", "store")
+"""Our keys at the root of a recipe; all other root keys are verl's."""
+
+
+def from_config(config: DictConfig, locate: Locate = nowhere) -> AflowConfig:
+    """Read our keys out of a composed recipe.
+
+    ``locate`` names the file and line that a dotted key was set in, for messages. Raises ``RecipeError`` for an
+    unknown key, a wrong type, or a benchmark without a name.
+    """
+    values = {key: _plain(config, key) for key in ROOT_KEYS if key in config}
+    values["benchmark"] = _benchmarks(values.get("benchmark"), locate)
+    # Built beside the rest, because its place in a recipe is verl's ``algorithm`` section.
+    gigpo = build(GigpoConfig, _plain(config, "algorithm.gigpo") or {}, "algorithm.gigpo", locate)
+    return build(AflowConfig, {**values, "gigpo": gigpo}, "", locate)
+
+
+def _plain(config: DictConfig, key: str) -> Any:
+    node = OmegaConf.select(config, key)
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+def _benchmarks(value: Any, locate: Locate) -> tuple[BenchmarkConfig, ...]:
+    entries = [("benchmark", value)] if not isinstance(value, list) else _numbered(value)
+    if not entries or value is None:
+        raise RecipeError(
+            f"{locate('benchmark')}: benchmark: none given; set benchmark.name, for example reasoning_gym"
+        )
+    for key, entry in entries:
+        if isinstance(entry, Mapping) and entry.get("name") is None:
+            raise RecipeError(f"{locate(key)}: {key}.name: missing; set it to reasoning_gym, gsm8k or simulated")
+    return tuple(build(BenchmarkConfig, entry, key, locate) for key, entry in entries)
+
+
+def _numbered(entries: list[Any]) -> list[tuple[str, Any]]:
+    return [(f"benchmark[{i}]", entry) for i, entry in enumerate(entries)]

@@ -1,0 +1,1 @@
+"""AFlow as a verl environment: episodes, rewards, the agent loop."""

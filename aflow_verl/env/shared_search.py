@@ -1,0 +1,173 @@
+"""The search that all episodes of a run share: trees, critic values, experience. Synchronous; knows no Ray, no model.
+
+Episodes stand on the snapshot of their step and hand in what they added; ``merge`` makes the next snapshot of it, in
+the order of the episodes' keys, so that the order in which they finished leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from aflow_verl.env.actions import ActionFormat, Context
+from aflow_verl.env.dataset import DatasetRow
+from aflow_verl.env.episode import Episode, EpisodeStart
+from aflow_verl.jsonl import JsonLines
+from aflow_verl.env.prompts import experience_lines
+from aflow_verl.env.seeds import generator
+from aflow_verl.env.tokens import PolicyTokens
+from aflow_verl.search.experience import ExperiencePool, ExperienceRecord
+from aflow_verl.search.node import Node
+from aflow_verl.search.qvalues import QSnapshot, ScoreGroup
+from aflow_verl.search.statistics import paired_interval
+from aflow_verl.search.store import Store
+from aflow_verl.search.tree import Tree
+from aflow_verl.types import Problem
+from aflow_verl.workflow.state import WorkflowState
+
+
+class SharedSearch:
+    """Trees by benchmark, and what goes with them. ``resume`` comes first."""
+
+    def __init__(
+        self,
+        store: Store,
+        choices: JsonLines,
+        roots: Mapping[str, WorkflowState],
+        formats: Mapping[str, ActionFormat],
+        seed: int,
+    ) -> None:
+        """``choices``: the run's ``choices.jsonl``. ``seed``: the recipe's."""
+        self._store = store
+        self._choices = choices
+        self._formats = formats
+        self._seed = seed
+        self.trees: dict[str, Tree] = {}
+        self._experience: dict[str, ExperiencePool] = {}
+        self.q: QSnapshot | None = None
+        self._pending: dict[tuple[str, int], Episode] = {}
+        for benchmark, state in roots.items():
+            store.put_root(benchmark, state)
+        self._benchmarks = tuple(roots)
+
+    def resume(self, step: int) -> None:
+        """Go back to the state after ``step`` (0: the seeds alone). Later grades stay as evaluation cache."""
+        self._store.forget_after(step)
+        self._choices.keep(lambda line: line["step"] <= step)
+        self.trees = {name: self._store.load_tree(name, step) for name in self._benchmarks}
+        self._experience = {name: self._store.load_experience(name, step) for name in self._benchmarks}
+        self.q = self._store.get_q(step)
+        self._pending.clear()
+
+    def start(self, row: DatasetRow, step: int, task: str, problems: Sequence[Problem]) -> EpisodeStart:
+        """What the row means at this step; references are taken out of the problems."""
+        tree = self.trees[row.benchmark]
+        if row.start == "root":
+            tree = tree.alone(tree.root_id)
+        elif row.start == "random":
+            nodes = [node.id for node in tree]
+            tree = tree.alone(nodes[int(generator(self._seed, "root", step, row.index).integers(len(nodes)))])
+        shown = tuple(replace(problem, reference="", data={}) for problem in problems)
+        return EpisodeStart(row.benchmark, task, row.start, step, row.index, tree, self.q, shown)
+
+    def finish(self, uid: str, episode: Episode) -> None:
+        """Take in a finished episode; it is durable, and counts once its step is merged."""
+        self._store.put_delta(episode.benchmark, episode.step, _key(episode), episode.delta)
+        self._pending[(uid, episode.session)] = episode
+
+    def merge(self, step: int, sessions: Sequence[tuple[str, int]]) -> list[Episode]:
+        """Make the step's episodes part of the shared trees; those of other sessions are dropped.
+
+        Returns:
+            The merged episodes in key order.
+        """
+        episodes = sorted((self._pending[key] for key in sessions if key in self._pending), key=_key)
+        for benchmark, group in groupby(sorted(episodes, key=lambda e: e.benchmark), key=lambda e: e.benchmark):
+            merged = list(group)
+            self.trees[benchmark] = self.trees[benchmark].merged([e.delta for e in merged], step)
+            records = [record for episode in merged for record in self._records(episode)]
+            self._store.put_experience(benchmark, records)
+            self._experience[benchmark] = self._experience[benchmark].extended(records)
+            self._store.commit_step(benchmark, step, [_key(e) for e in merged])
+        self._choices.append(choice for episode in episodes for choice in episode.choices)
+        self._pending.clear()
+        return episodes
+
+    def _records(self, episode: Episode) -> list[ExperienceRecord]:
+        tree = self.trees[episode.benchmark]
+        records = []
+        for t, (parent_id, child_id) in enumerate(zip(episode.edited, episode.children, strict=True)):
+            action = episode.choices[t]["action"]
+            if child_id is None and episode.invalid[t] is None:
+                continue  # stopped: nothing was tried
+            parent, child = tree[parent_id], tree[child_id] if child_id in tree else None
+            value = self.q.lookup(parent_id, tree.ancestors(parent_id))[0] if self.q else None
+            records.append(
+                _record(parent, child, str(action), episode, episode.tree_returns[t], value.v if value else None)
+            )
+        return records
+
+    def publish(self, step: int, snapshot: QSnapshot) -> None:
+        """The selectors of later episodes use ``snapshot``."""
+        self._store.put_q(step, snapshot)
+        self.q = snapshot
+
+    def known_returns(self) -> dict[str, list[float]]:
+        """Tree returns of the edits made of each node so far."""
+        returns: dict[str, list[float]] = {}
+        for pool in self._experience.values():
+            for record in pool:
+                if record.tree_return is not None:
+                    returns.setdefault(record.parent, []).append(record.tree_return)
+        return returns
+
+    def to_score(self, tokens: PolicyTokens) -> list[ScoreGroup]:
+        """Every node of every tree: its V on its canonical prompt as it stands now, and the Q of each of its children
+        on the prompt in which nothing is left out, which the siblings share."""
+        groups = []
+        for benchmark, tree in self.trees.items():
+            for node in tree:
+                groups.extend(self._groups(benchmark, tree, node, tokens))
+        return groups
+
+    def _groups(self, benchmark: str, tree: Tree, node: Node, tokens: PolicyTokens) -> list[ScoreGroup]:
+        shown = replace(node.state, score=node.posterior_mean)
+        context = Context(experience=experience_lines(tree, node.id))
+
+        def prompt(tried: frozenset[str]) -> tuple[int, ...]:
+            return tokens.prompt_ids(self._formats[benchmark].offer(shown, tried, context).messages)
+
+        children = [tree[child_id] for child_id in tree.children(node.id)]
+        actions = tuple((c.id, c.response_ids) for c in children if c.parent_id == node.id and c.response_ids)
+        now, whole = prompt(tree.tried(node.id)), prompt(frozenset()) if actions else ()
+        if not actions or now == whole:
+            return [ScoreGroup(now, node.id, actions)]
+        return [ScoreGroup(now, node.id), ScoreGroup(whole, None, actions)]
+
+
+def _key(episode: Episode) -> str:
+    return f"{episode.row:08d}/{episode.session:04d}"
+
+
+def _record(
+    parent: Node, child: Node | None, action: str, episode: Episode, tree_return: float, v: float | None
+) -> ExperienceRecord:
+    gain = paired_interval(child.grades, parent.grades) if child else None
+    shared = sorted(set(child.grades) & set(parent.grades)) if child else []
+    before = sum(parent.grades[p] for p in shared) / len(shared) if shared else parent.mean
+    return ExperienceRecord(
+        parent=parent.id,
+        child=child.id if child else None,
+        modification=action,
+        before=before,
+        after=None if gain is None else before + gain.mean,
+        problems=len(shared),
+        interval=None if gain is None else (gain.low, gain.high),
+        operators=child.state.operators if child else (),
+        weights_step=episode.step - 1,
+        origin=f"row{episode.row}/session{episode.session}",
+        step=episode.step,
+        tree_return=tree_return,
+        surprise=None if v is None else abs(v - tree_return),
+    )

@@ -1,0 +1,37 @@
+"""The ``search/*`` metrics of a training step, from its episodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aflow_verl.env.episode import Episode
+from aflow_verl.search.tree import Tree
+
+
+def search_metrics(
+    episodes: Sequence[Episode], trees: Mapping[str, Tree], nodes_before: int
+) -> dict[str, float]:
+    """See docs/metrics.md for each name. Shares are 0 where there is nothing to share out."""
+    choices: list[dict[str, Any]] = [choice for episode in episodes for choice in episode.choices]
+    invalid = [kind for episode in episodes for kind in episode.invalid]
+    size = sum(len(tree) for tree in trees.values())
+    return {
+        "search/tree_size": float(size),
+        "search/new_workflows": float(size - nodes_before),
+        "search/valid_action_rate": _share(sum(kind is None for kind in invalid), len(invalid)),
+        "search/q_coverage": _share(_total(choices, "snapshot_own_q"), _total(choices, "snapshot_candidates")),
+        "search/q_inherited": _share(_total(choices, "inherited_q"), _total(choices, "candidates")),
+        "search/q_changed_choice": _share(sum(c["node"] != c["node_without_q"] for c in choices), len(choices)),
+        "search/alpha_effective": _share(math.fsum(c["alpha_effective"] for c in choices), len(choices)),
+        "search/episode_return": _share(math.fsum(e.episode_return for e in episodes), len(episodes)),
+    }
+
+
+def _total(choices: Sequence[Mapping[str, Any]], name: str) -> int:
+    return sum(int(choice[name]) for choice in choices)
+
+
+def _share(part: float, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -1,0 +1,1 @@
+"""A workflow and some problems in, graded results out."""

@@ -1,0 +1,1 @@
+"""Clients for the models that execute workflows."""

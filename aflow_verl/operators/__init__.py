@@ -1,0 +1,1 @@
+"""The LLM operators that a workflow may call."""

@@ -1,0 +1,1 @@
+"""From a recipe file and overrides to a composed, typed recipe."""

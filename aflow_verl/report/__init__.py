@@ -1,0 +1,1 @@
+"""Run directory in, tables and progress out."""

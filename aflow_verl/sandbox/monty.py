@@ -1,0 +1,228 @@
+"""Workflow code and small programs in pydantic-monty: a Python interpreter written in Rust, in worker processes.
+
+What it stops, each with a test: endless loops and recursion, memory bombs, floods of output, reading or writing files,
+environment variables, processes, sockets, third-party and most standard modules, object introspection
+(``__class__``, ``__subclasses__``), more operator calls than allowed. A worker starts with an empty environment, so
+it holds no key to leak. A worker that dies is replaced and no other run notices.
+
+What it does not stop: bugs of the interpreter itself (there is no second jail around the worker process); a workflow
+that tells secrets of its *inputs* to an operator; time spent inside operators (the caller bounds its model calls).
+
+What the language lacks (version 1.4): class inheritance, metaclasses, nested classes, method decorators, generators,
+async for, ``del``, own exception classes, ``super``, ``globals``; modules beyond re, math, json, random, asyncio
+(gather and sleep), collections, itertools, functools, datetime, time, decimal, copy, typing, dataclasses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Self
+
+import pydantic_monty as pm
+
+from aflow_verl.errors import InvalidAction, SandboxUnavailable
+from aflow_verl.sandbox.limits import Limits
+from aflow_verl.sandbox.result import RunResult, as_plain, one_line
+from aflow_verl.sandbox.source import CALL, DATASET, ENTRY_POINT, PROBLEM, program_source, workflow_source
+from aflow_verl.workflow.graph_source import UNPARSABLE
+
+OperatorCall = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+"""Runs one operator by name on its arguments. Positional arguments come under the key ``POSITIONAL``."""
+
+POSITIONAL = "*"
+MAX_ARGUMENT_CHARS = 100_000
+"""Of all arguments of one operator call together."""
+_FLOOD_BYTES = 1 << 20
+_SETTLE_S = 0.2
+_UNSUPPORTED = "The monty syntax parser does not yet support "
+
+
+class MontySandbox:
+    """A pool of interpreter workers. Use as an async context manager; runs may be concurrent.
+
+    A workflow holds its worker while its operators work, so ``workers`` bounds the workflows in flight (a worker costs
+    about 1 MB of its own). Programs, which operators of those workflows wait for, have workers of their own:
+    with one pool for both, workflows holding all workers would wait for ever.
+    """
+
+    def __init__(self, workers: int = 32, program_workers: int = 2) -> None:
+        self._workers = workers
+        self._program_workers = program_workers
+        self._workflows: pm.AsyncMonty | None = None
+        self._programs: pm.AsyncMonty | None = None
+        self._crashes: Counter[str] = Counter()
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._workflows = await pm.AsyncMonty(max_processes=self._workers).__aenter__()
+            self._programs = await pm.AsyncMonty(max_processes=self._program_workers).__aenter__()
+        except (OSError, pm.MontyError) as error:
+            await self.close()
+            raise SandboxUnavailable(f"monty's workers don't start: {error}", retryable=False) from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends the workers. Idempotent.
+
+        Monty's runtime threads release Python objects a moment after the pool has closed; an interpreter that exits in
+        that moment aborts. So everything is collected here and the threads get time to finish.
+        """
+        pools = [pool for pool in (self._workflows, self._programs) if pool is not None]
+        self._workflows = self._programs = None
+        for pool in pools:
+            await pool.__aexit__(None, None, None)
+        if pools:
+            gc.collect()
+            await asyncio.sleep(_SETTLE_S)
+
+    async def run_workflow(
+        self,
+        code: str,
+        prompts: str,
+        dataset: str,
+        problem: str,
+        entry_point: str | None,
+        call_operator: OperatorCall,
+        limits: Limits,
+    ) -> RunResult:
+        """One run of an AFlow graph. ``value`` is the answer: the first part of ``(answer, cost)``, or a bare answer.
+
+        InvalidAction from ``call_operator`` is the workflow's fault and reaches its code as a TypeError; any other
+        exception is raised here after the run, whatever the workflow did about it. Raises SandboxUnavailable.
+        """
+        try:
+            source = workflow_source(code, prompts, with_entry_point=entry_point is not None)
+        except UNPARSABLE as error:
+            return RunResult(error=_own_fault(error))
+        bridge = _Bridge(call_operator, limits)
+        inputs = {PROBLEM: problem, ENTRY_POINT: entry_point, DATASET: dataset}
+        result = await self._run(self._workflows, source, limits, inputs=inputs, external={CALL: bridge})
+        if bridge.failure is not None:
+            raise bridge.failure
+        return result if result.error else _answer_of(result)
+
+    async def run_program(self, code: str, limits: Limits) -> RunResult:
+        """One expression or program without operators; see ``program_source`` for its value."""
+        try:
+            source = program_source(code)
+        except ValueError as error:
+            return RunResult(error=_own_fault(error))
+        return await self._run(self._programs, source, limits)
+
+    async def _run(
+        self,
+        pool: pm.AsyncMonty | None,
+        source: str,
+        limits: Limits,
+        *,
+        inputs: dict[str, Any] | None = None,
+        external: dict[str, Any] | None = None,
+    ) -> RunResult:
+        if pool is None:
+            raise SandboxUnavailable("the sandbox is not open", retryable=False)
+        printed = pm.CollectString(max_bytes=_FLOOD_BYTES)
+        value, error = None, None
+        try:
+            async with pool.checkout(limits=_resource_limits(limits), os_policy=_OS_POLICY) as session:
+                raw = await session.feed_run(source, inputs=inputs, external_lookup=external, print_callback=printed)
+            value = as_plain(raw, limits.max_output_chars)
+        except pm.MontyCrashedError as crash:
+            error = self._blame(source, crash)
+        except (pm.MontySyntaxError, pm.MontyRuntimeError) as fault:
+            error = _readable(fault)
+        except (pm.MontyConversionError, ValueError, OverflowError, RecursionError) as fault:
+            error = f"the result can't be returned: {one_line(str(fault))}"
+        except (OSError, pm.MontyError) as failure:
+            raise SandboxUnavailable(f"monty failed: {one_line(str(failure))}") from failure
+        return RunResult(value, printed.output[: limits.max_output_chars], error)
+
+    def _blame(self, source: str, crash: pm.MontyCrashedError) -> str:
+        """A worker killed by its watchdog, or twice by the same code, is the code's fault; once may be bad luck."""
+        key = hashlib.sha256(source.encode(errors="replace")).hexdigest()
+        self._crashes[key] += 1
+        if crash.timed_out or self._crashes[key] > 1:
+            return f"the interpreter died: {one_line(str(crash))}"
+        raise SandboxUnavailable(f"a monty worker died: {one_line(str(crash))}") from crash
+
+
+_OS_POLICY: pm.OSPolicy = {"sleep": "zero", "random_start": {"seed": 0}}
+"""Sleeping costs nothing, and randomness repeats, so that equal runs have equal (cacheable) calls."""
+
+
+def _resource_limits(limits: Limits) -> pm.ResourceLimits:
+    return {
+        "max_feed_duration_secs": limits.seconds,
+        "max_memory": limits.memory_mb << 20,
+        "max_recursion_depth": limits.max_depth,
+        # A call is one round trip, or two where calls run together; the bridge counts the calls themselves.
+        "max_suspensions": 4 * limits.max_calls + 16,
+    }
+
+
+class _Bridge:
+    """The one function that a workflow can call out with."""
+
+    def __init__(self, call_operator: OperatorCall, limits: Limits) -> None:
+        self._call_operator = call_operator
+        self._calls_left = limits.max_calls
+        self._max_calls = limits.max_calls
+        self.failure: BaseException | None = None
+
+    async def __call__(self, name: str, args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+        if self.failure is not None:
+            raise RuntimeError("the run is over")
+        self._calls_left -= 1
+        if self._calls_left < 0:
+            raise RuntimeError(f"more than {self._max_calls} operator calls")
+        arguments = as_plain({**kwargs, **({POSITIONAL: list(args)} if args else {})}, sys.maxsize)
+        if _text_length(arguments) > MAX_ARGUMENT_CHARS:
+            raise TypeError(f"{name}: arguments longer than {MAX_ARGUMENT_CHARS} characters")
+        try:
+            return await self._call_operator(name, arguments)
+        except InvalidAction as fault:
+            raise TypeError(str(fault)) from fault
+        except Exception as failure:
+            self.failure = failure
+            raise RuntimeError("operator failed") from failure
+
+
+def _text_length(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_text_length, value.values()))
+    return sum(map(_text_length, value)) if isinstance(value, list | tuple) else 8
+
+
+def _answer_of(result: RunResult) -> RunResult:
+    value = result.value
+    if isinstance(value, tuple) and len(value) == 2:
+        value = value[0]
+    if value is None:
+        return RunResult(None, result.stdout, "the workflow returned None")
+    return RunResult(value, result.stdout)
+
+
+def _own_fault(error: BaseException) -> str:
+    return one_line(f"{type(error).__name__}: {error}")
+
+
+def _readable(fault: pm.MontySyntaxError | pm.MontyRuntimeError) -> str:
+    """``ExceptionType: message``, with the line of source that raised it where that is known."""
+    text = one_line(fault.display(format="type-msg"))
+    if _UNSUPPORTED in text:
+        return f"the interpreter has no {text.partition(_UNSUPPORTED)[2]}"
+    lines = [frame.source_line for frame in fault.traceback() if frame.source_line]
+    lines = [line for line in lines if CALL not in line]
+    return f"{text} (in: {one_line(lines[-1], 80)})" if lines else text

@@ -1,0 +1,1 @@
+"""The search over workflows: tree, selectors, Q, experience, store."""

@@ -1,0 +1,227 @@
+"""The tree of workflows: a read-only snapshot that many episodes share, and a private overlay for each of them.
+
+A node is a workflow, so the same workflow reached twice is one node: the "tree" is a directed acyclic graph in which
+the *first* parent of a node defines its path and carries its visits. An edge that would close a cycle is not added;
+its action still counts as tried. Iteration is in the order of insertion, hence deterministic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from aflow_verl.search.node import ROOT_PRIOR_MEAN, Node
+from aflow_verl.search.records import (
+    EdgeRecord,
+    GradeRecord,
+    NodeRecord,
+    Record,
+    TreeDelta,
+    TriedRecord,
+    VisitRecord,
+)
+from aflow_verl.search.view import Layer, TreeView
+from aflow_verl.workflow.state import WorkflowState
+
+NO_GRADES: Mapping[str, float] = {}
+
+
+class Tree(TreeView):
+    """A snapshot. Nothing changes it; ``overlay`` is O(1), so any number of episodes can stand on one."""
+
+    def __init__(
+        self,
+        root_id: str,
+        nodes: dict[str, Node | None],
+        children: dict[str, tuple[str, ...]],
+        parents: dict[str, tuple[str, ...]],
+        tried: dict[str, frozenset[str]],
+    ) -> None:
+        super().__init__(root_id, Layer(nodes), Layer(children), Layer(parents), Layer(tried))
+
+    @classmethod
+    def seed(cls, state: WorkflowState, grades: Mapping[str, float] = NO_GRADES, *, origin: str = "seed") -> Tree:
+        """A tree of one workflow."""
+        return cls._of_one(
+            Node(state.hash, None, state, grades=dict(grades), prior_mean=ROOT_PRIOR_MEAN, origin=origin)
+        )
+
+    @classmethod
+    def _of_one(cls, root: Node) -> Tree:
+        return cls(root.id, {root.id: root}, {}, {}, {})
+
+    def alone(self, node_id: str) -> Tree:
+        """The tree in which this node is the root and nothing was tried yet; its scores and prior mean stay.
+
+        What an overlay on it adds merges into the tree that the node came from.
+        """
+        return self._of_one(replace(self[node_id], parent_id=None, visits=0, edits=0, depth=0))
+
+    def overlay(self, *, step: int = 0, origin: str = "") -> Overlay:
+        """A private copy-on-write layer. ``step`` and ``origin`` are written on the nodes that it adds."""
+        return Overlay(self, step=step, origin=origin)
+
+    def merged(self, deltas: Iterable[TreeDelta], step: int) -> Tree:
+        """The tree after these deltas, replayed in the order given; new nodes carry ``step``.
+
+        A node that is known already keeps its first parent, prior and log-probability and gets the union of the
+        grades (the first score on a problem stays); visits add up. Raises KeyError for a delta about unknown nodes.
+        """
+        overlay = self.overlay(step=step)
+        for delta in deltas:
+            for record in delta.records:
+                overlay.apply(record)
+        return overlay.frozen()
+
+
+class Overlay(TreeView):
+    """A private layer on a snapshot: it sees the snapshot and its own additions, nobody else sees those."""
+
+    def __init__(self, base: Tree, *, step: int = 0, origin: str = "") -> None:
+        super().__init__(
+            base.root_id,
+            Layer(base._nodes.base),
+            Layer(base._children.base),
+            Layer(base._parents.base),
+            Layer(base._tried.base),
+        )
+        self.step = step
+        self.origin = origin
+        self._log: list[Record] = []
+
+    def add_child(
+        self,
+        parent_id: str,
+        state: WorkflowState,
+        action: str,
+        grades: Mapping[str, float] = NO_GRADES,
+        *,
+        logprob: float | None = None,
+        response_ids: tuple[int, ...] = (),
+    ) -> Node:
+        """The workflow that ``action`` made from ``parent_id``, as a node; the action counts as tried.
+
+        A workflow that is known already is not added again: its node gets the edge, unless that would close a cycle
+        (or it is the parent itself), and those of the grades that it lacks.
+        """
+        parent = self[parent_id]
+        node_id = state.hash
+        if node_id not in self:
+            return self._add_node(
+                NodeRecord(
+                    node_id=node_id,
+                    parent_id=parent_id,
+                    state=state,
+                    action=action,
+                    grades=dict(grades),
+                    prior_mean=parent.posterior_mean,
+                    logprob=logprob,
+                    response_ids=response_ids,
+                    origin=self.origin,
+                )
+            )
+        self._add_edge(EdgeRecord(parent_id, node_id, action))
+        return self.add_grades(node_id, grades)
+
+    def add_grades(self, node_id: str, grades: Mapping[str, float]) -> Node:
+        """Adds the scores on problems that the node has none on; what is known stays. Returns the node as it is now."""
+        node = self[node_id]
+        fresh = {problem: score for problem, score in grades.items() if problem not in node.grades}
+        if not fresh:
+            return node
+        self._log.append(GradeRecord(node_id, fresh))
+        return self._put(replace(node, grades={**node.grades, **fresh}))
+
+    def mark_tried(self, node_id: str, action: str) -> None:
+        """Remembers an action that made no node: an invalid reply, or one that changed nothing."""
+        if action not in self.tried(self[node_id].id):
+            self._log.append(TriedRecord(node_id, action))
+            self._remember(node_id, action)
+
+    def visit(self, node_id: str) -> None:
+        """Counts one edit of this node, valid or not, and backs it up along the first parents to the root."""
+        node = self[node_id]
+        self._log.append(VisitRecord(node_id))
+        self._put(replace(node, visits=node.visits + 1, edits=node.edits + 1))
+        for ancestor_id in self.ancestors(node_id):
+            ancestor = self[ancestor_id]
+            self._put(replace(ancestor, visits=ancestor.visits + 1))
+
+    def delta(self) -> TreeDelta:
+        """What this overlay added so far."""
+        return TreeDelta(tuple(self._log))
+
+    def frozen(self) -> Tree:
+        """This overlay and what it stands on as one snapshot."""
+        layers = (self._nodes.merged(), self._children.merged(), self._parents.merged(), self._tried.merged())
+        return Tree(self.root_id, *layers)
+
+    def apply(self, record: Record) -> None:
+        """Replays one record of another overlay. Raises KeyError if it is about nodes that this tree lacks."""
+        match record:
+            case NodeRecord() if record.node_id not in self:
+                self._add_node(record)
+            case NodeRecord():
+                self._add_edge(EdgeRecord(record.parent_id, record.node_id, record.action))
+                self.add_grades(record.node_id, record.grades)
+            case EdgeRecord():
+                self._add_edge(record)
+            case TriedRecord():
+                self.mark_tried(record.node_id, record.action)
+            case GradeRecord():
+                self.add_grades(record.node_id, record.grades)
+            case VisitRecord():
+                self.visit(record.node_id)
+
+    def _add_node(self, record: NodeRecord) -> Node:
+        parent = self[record.parent_id]
+        self._log.append(record)
+        self._link(record.parent_id, record.node_id, record.action)
+        return self._put(
+            Node(
+                id=record.node_id,
+                parent_id=record.parent_id,
+                state=record.state,
+                action=record.action,
+                grades=record.grades,
+                prior_mean=record.prior_mean,
+                logprob=record.logprob,
+                step=self.step,
+                origin=record.origin,
+                depth=parent.depth + 1,
+                response_ids=record.response_ids,
+            )
+        )
+
+    def _add_edge(self, edge: EdgeRecord) -> None:
+        parent_id, child_id = self[edge.parent_id].id, self[edge.child_id].id
+        if child_id in self.children(parent_id) or self._closes_cycle(parent_id, child_id):
+            self.mark_tried(parent_id, edge.action)
+            return
+        self._log.append(edge)
+        self._link(parent_id, child_id, edge.action)
+
+    def _link(self, parent_id: str, child_id: str, action: str) -> None:
+        self._children.own[parent_id] = (*self.children(parent_id), child_id)
+        self._parents.own[child_id] = (*self.parents(child_id), parent_id)
+        self._remember(parent_id, action)
+
+    def _closes_cycle(self, parent_id: str, child_id: str) -> bool:
+        """True if the child is the parent or one of its ancestors along any edges."""
+        seen: set[str] = set()
+        stack = [parent_id]
+        while stack:
+            node_id = stack.pop()
+            if node_id == child_id:
+                return True
+            if node_id not in seen:
+                seen.add(node_id)
+                stack.extend(self.parents(node_id))
+        return False
+
+    def _remember(self, node_id: str, action: str) -> None:
+        self._tried.own[node_id] = self.tried(node_id) | {action}
+
+    def _put(self, node: Node) -> Node:
+        self._nodes.own[node.id] = node
+        return node

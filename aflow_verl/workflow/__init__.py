@@ -1,0 +1,1 @@
+"""What a workflow is: its state, its text, and the edits that change it."""

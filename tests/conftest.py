@@ -1,0 +1,37 @@
+"""Fixtures that tests of several folders share."""
+
+import importlib.util
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+# Read by verl when it is imported, so before any test module is.
+os.environ.setdefault("VERL_PLATFORM", "cpu")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+REFERENCE = Path(__file__).parent / "reference"
+
+
+def _reference(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, REFERENCE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def gigpo_loops() -> Callable[..., Any]:
+    """The estimator written loop by loop from the paper: what ``trainer.gigpo`` must agree with, and beat."""
+    return _reference("gigpo_loops").gigpo_loops
+
+
+@pytest.fixture(scope="session")
+def tiny_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint folder of a tiny random Qwen2 chat model whose tokenizer has one token for each character."""
+    return _reference("tiny_policy").write_tiny_policy(tmp_path_factory.mktemp("tiny_policy"))

@@ -1,0 +1,1 @@
+"""The RL side: verl's PPO trainer with GiGPO, on GPUs and on CPUs. Knows nothing of AFlow."""

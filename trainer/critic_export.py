@@ -1,0 +1,71 @@
+"""Critic values of the search tree's nodes -> the ``QSnapshot`` that the next rollouts' selectors use."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aflow_verl.search.qvalues import QSnapshot, QValue, ScoreGroup, calibrate
+from trainer.shared_prompt import SharedPromptGroup
+
+MIN_RETURNS = 4
+"""Nodes with known returns below which the values' confidence is 0: a rank correlation of three points says nothing."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """A snapshot and how it came about."""
+
+    snapshot: QSnapshot
+    metrics: dict[str, float]
+
+
+def export_values(
+    critic: Any,
+    groups: Sequence[ScoreGroup],
+    known_returns: Mapping[str, Sequence[float]],
+    *,
+    weights_step: int,
+    batch_size: int,
+    gamma: float,
+) -> Export:
+    """Score every node and every action of ``groups`` with the critic as it is now.
+
+    Args:
+        critic: verl worker group of ``AflowTrainingWorker``; ranks share the groups.
+        known_returns: node id -> tree returns of training rows that edited it; for the calibration.
+        batch_size: prompts a forward.
+
+    Returns:
+        The snapshot, and the metrics ``critic_export/*``.
+    """
+    started = time.perf_counter()
+    v_of: dict[str, float] = {}
+    q_of: dict[str, float] = {}
+    if groups:
+        asked = [SharedPromptGroup(g.prompt_ids, tuple(ids for _, ids in g.actions)) for g in groups]
+        for rank_scores in critic.score_shared_prompts(asked, batch_size):
+            for index, (v, q_A) in rank_scores.items():
+                group = groups[index]
+                if group.node_id is not None:
+                    v_of[group.node_id] = v
+                q_of.update((child, q) for (child, _), q in zip(group.actions, q_A, strict=True))
+    correlation, confidence, calibration = calibrate(v_of, known_returns, MIN_RETURNS)
+    values = {node: QValue(v=v, q=q_of.get(node), weights_step=weights_step) for node, v in v_of.items()}
+    snapshot = QSnapshot(
+        weights_step=weights_step,
+        values=values,
+        confidence=confidence,
+        rank_correlation=correlation,
+        calibration=calibration,
+        gamma=gamma,
+    )
+    metrics = {
+        "critic_export/nodes": float(len(values)),
+        "critic_export/seconds": time.perf_counter() - started,
+        "critic_export/rank_correlation": float("nan") if correlation is None else correlation,
+        "critic_export/confidence": confidence,
+    }
+    return Export(snapshot, metrics)

@@ -1,0 +1,1 @@
+"""verl training engines with restricted-decoding log-probabilities, and their CPU versions."""

@@ -1,0 +1,40 @@
+"""Environment variables that verl, Ray and torch must see before they are imported, in the driver and in every worker."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, MutableMapping
+
+
+def worker_environment(*, device: str, threads: int) -> dict[str, str]:
+    """What the processes of a run need.
+
+    Args:
+        device: ``trainer.device`` of the recipe.
+        threads: OpenMP threads a process on a CPU; two processes with two threads each on two cores slow one another
+            down to a quarter, unless waiting threads sleep.
+    """
+    environment = {
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_DEDUP_LOGS": "0",
+        "HYDRA_FULL_ERROR": "1",
+    }
+    if device == "cpu":
+        environment |= {
+            "VERL_PLATFORM": "cpu",
+            "OMP_NUM_THREADS": str(threads),
+            "OMP_WAIT_POLICY": "passive",
+            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        }
+    return environment
+
+
+def apply(environment: Mapping[str, str], target: MutableMapping[str, str] | None = None) -> None:
+    """Set the variables in this process; what the user has set stays."""
+    target = os.environ if target is None else target
+    for name, value in environment.items():
+        target.setdefault(name, value)
+    if not target.get("CUDA_VISIBLE_DEVICES", "unset"):
+        del target["CUDA_VISIBLE_DEVICES"]  # Ray refuses num_gpus > 0 where it is set but empty

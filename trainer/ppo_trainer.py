@@ -1,0 +1,197 @@
+"""verl's V1 PPO trainer with the search in the loop; the only file that subclasses it.
+
+The mixin adds to a training step of verl's: GiGPO's step data in the advantage, the legal mass of restricted rows, the
+merge of the step's episodes into the shared tree, and the critic's values for every node of it, before the checkpoint
+of that step is written. It holds no assumption about when rollouts run, so that verl's asynchronous modes can be given
+it as well; ``AflowSyncTrainer`` is the synchronous one.
+
+What it relies on in verl is pinned by ``tests/trainer/test_verl_contract.py``.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import transfer_queue as tq
+from omegaconf import DictConfig, open_dict
+from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.utils import Role
+from verl.trainer.ppo.v1.trainer_base import register_trainer
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+from trainer import checkpoints
+from trainer.advantage import AdvantageContext, advantage_context, split_key, step_rows
+from trainer.critic_export import export_values
+from trainer.engines.fsdp import LEGAL_MASS
+from trainer.gigpo import gigpo_statistics
+from trainer.run_log import FILE_NAME, MetricsFile
+from trainer.search_link import SearchLink
+from trainer.workers import AflowActorRolloutRefWorker, AflowTrainingWorker
+
+POLL_SECONDS = 0.05
+"""How often verl's replay buffer looks for finished episodes; its default of 2 s would be a large part of a step."""
+
+
+class SearchInTheLoop:
+    """Mixin for verl's V1 trainers; see the module's docstring. Config: verl's, with our keys beside it."""
+
+    config: DictConfig
+    global_steps: int
+
+    def __init__(self, config: DictConfig) -> None:
+        self._keep_checkpoints: int | None = config.trainer.max_actor_ckpt_to_keep
+        with open_dict(config):  # pruned here, after a checkpoint is whole; verl prunes while it writes one
+            config.trainer.max_actor_ckpt_to_keep = None
+            config.trainer.max_critic_ckpt_to_keep = None
+        self.search = SearchLink.connect()
+        super().__init__(config)
+
+    # ---- start-up -------------------------------------------------------------------------------------------------
+
+    def _build_replay_buffer(self) -> Any:
+        buffer = super()._build_replay_buffer()  # type: ignore[misc]
+        buffer.poll_interval = POLL_SECONDS
+        return buffer
+
+    def _init_resource_pool_mgr(self) -> None:
+        super()._init_resource_pool_mgr()  # type: ignore[misc]
+        mapping = self.role_worker_mapping  # type: ignore[attr-defined]
+        for role in mapping:
+            mapping[role] = ray.remote(AflowTrainingWorker if role == Role.Critic else AflowActorRolloutRefWorker)
+
+    def _setup(self) -> None:
+        self.search.phase("loading policy and critic")
+        super()._setup()  # type: ignore[misc]
+
+    def _load_checkpoint(self) -> None:
+        folder = Path(self.config.trainer.default_local_dir)
+        checkpoints.remove_torn(folder)
+        newest = checkpoints.latest_checkpoint(folder)
+        if newest is not None and self.config.trainer.resume_mode == "auto":
+            with open_dict(self.config):
+                self.config.trainer.resume_mode = "resume_path"
+                self.config.trainer.resume_from_path = str(newest[1])
+        elif self.config.trainer.resume_mode == "auto":
+            with open_dict(self.config):
+                self.config.trainer.resume_mode = "disable"
+        super()._load_checkpoint()  # type: ignore[misc]
+        self.search.resume(self.global_steps)
+
+    def on_init_end(self) -> None:
+        self.search.phase("handing the weights to the rollout server")
+        super().on_init_end()  # type: ignore[misc]
+
+    def on_train_begin(self) -> None:
+        super().on_train_begin()  # type: ignore[misc]
+        path = Path(self.config.run_dir) / FILE_NAME
+        self.logger.logger["aflow"] = MetricsFile(path, resume_step=self.global_steps - 1)  # type: ignore[attr-defined]
+
+    # ---- one step -------------------------------------------------------------------------------------------------
+
+    def step(self, metrics: dict[str, Any], timing_raw: dict[str, float]) -> KVBatchMeta:
+        self.search.phase("generation")
+        batch = super().step(metrics, timing_raw)  # type: ignore[misc]
+        started = time.perf_counter()
+        self.search.phase("tree and critic export")
+        sessions = {split_key(key)[:2] for key in _real_keys(batch)}
+        metrics.update(self.search.merge(self.global_steps, sorted(sessions)))
+        if self.use_critic:  # type: ignore[attr-defined]
+            metrics.update(self._export_values())
+        metrics.update(self.search.finish_step(self.global_steps))
+        timing_raw["search"] = time.perf_counter() - started
+        return batch
+
+    def _export_values(self) -> dict[str, float]:
+        groups, known_returns = self.search.to_score()
+        critic = self.config.critic
+        export = export_values(
+            self.critic_wg,  # type: ignore[attr-defined]
+            groups,
+            known_returns,
+            weights_step=self.global_steps,
+            batch_size=critic.ppo_infer_micro_batch_size_per_gpu or critic.ppo_micro_batch_size_per_gpu,
+            gamma=float(self.config.algorithm.gamma),
+        )
+        self.search.publish(self.global_steps, export.snapshot)
+        return export.metrics
+
+    def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        self.search.phase("update")
+        batch = super()._compute_old_log_prob(batch, metrics)  # type: ignore[misc]
+        metrics.update(_legal_mass(batch))
+        return batch
+
+    def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
+        fields = [getattr(item, "data", item) for item in data["extra_fields"]]
+        rows = step_rows(batch.keys, batch.tags, fields)
+        with advantage_context(rows, self.config.env.returns) as context:
+            batch = super()._compute_advantage(batch, metrics)  # type: ignore[misc]
+        metrics.update(_advantage_metrics(context))
+        return batch
+
+    def _save_checkpoint(self) -> None:
+        super()._save_checkpoint()  # type: ignore[misc]
+        folder = Path(self.config.trainer.default_local_dir)
+        checkpoints.mark_complete(folder / f"global_step_{self.global_steps}")
+        checkpoints.keep_newest(folder, self._keep_checkpoints)
+
+    def on_step_end(self) -> None:
+        self.search.phase("weight sync")
+        super().on_step_end()  # type: ignore[misc]
+        pending = getattr(self, "_pending_sync_metrics", None) or {}
+        self._pending_sync_metrics = {**pending, **self._weight_change()}
+
+    def _weight_change(self) -> dict[str, float]:
+        """Relative change of the rollout's weights in the last sync; only our own server can tell."""
+        if self.config.actor_rollout_ref.rollout.name != "hf":
+            return {}
+        servers: Sequence[Any] = self.llm_server_manager.server_handles  # type: ignore[attr-defined]
+        return {"rollout/weights_change": max(ray.get([server.relative_change.remote() for server in servers]))}
+
+
+@register_trainer("aflow_sync")
+class AflowSyncTrainer(SearchInTheLoop, PPOTrainerSync):
+    """verl's synchronous trainer with the search in the loop."""
+
+    @property
+    def trainer_mode(self) -> str:
+        """verl compares the mode with the literal ``sync``; any other name would select its asynchronous buffer."""
+        return "sync"
+
+    @trainer_mode.setter
+    def trainer_mode(self, value: str) -> None:
+        """verl sets the registered name; what it means is fixed above."""
+
+
+def _real_keys(batch: KVBatchMeta) -> list[str]:
+    return [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
+
+
+def _legal_mass(batch: KVBatchMeta) -> dict[str, float]:
+    """Mean unrestricted probability of the legal sets that left a choice; 1.0 where nothing was restricted."""
+    data = tq.kv_batch_get(keys=_real_keys(batch), partition_id=batch.partition_id, select_fields=[LEGAL_MASS])
+    if LEGAL_MASS not in data:
+        return {"policy/legal_mass": 1.0}
+    # The first restricted position is the choice; a forced end-of-turn token after it is none.
+    firsts = [row[~row.isnan()][:1] for row in data[LEGAL_MASS].unbind()]
+    masses = [float(mass) for mass in firsts if mass.numel()]
+    return {"policy/legal_mass": statistics.fmean(masses) if masses else 1.0}
+
+
+def _advantage_metrics(context: AdvantageContext) -> dict[str, float]:
+    if context.result is None:
+        raise RuntimeError("GiGPO was not called: algorithm.adv_estimator must be gigpo")
+    real = ~context.rows.padding_B
+    rewards = context.rows.step_rewards_B[real]
+    return {
+        **gigpo_statistics(context.result),
+        "env/rows": float(np.count_nonzero(real)),
+        "env/step_reward": float(rewards.mean()) if rewards.size else 0.0,
+    }

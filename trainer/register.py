@@ -1,0 +1,45 @@
+"""Registers the RL side with verl: loaded through the entry point group ``verl.plugins`` in every process.
+
+verl swallows what a plug-in raises, at debug level; so it is printed here before it goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+try:
+    from trainer import advantage, platform_cpu, ppo_trainer
+    from trainer.rollout import replica
+except Exception:
+    print("aflow_verl: registering the trainer with verl failed", file=sys.stderr)
+    traceback.print_exc()
+    raise
+
+
+def verify() -> None:
+    """Check that verl knows everything of ours.
+
+    Raises:
+        RuntimeError: one line that names what is missing.
+    """
+    from verl.plugin.platform import PlatformRegistry
+    from verl.trainer.ppo.core_algos import get_adv_estimator_fn
+    from verl.trainer.ppo.v1.trainer_base import get_trainer_cls
+    from verl.workers.engine.base import EngineRegistry
+    from verl.workers.rollout.base import _ROLLOUT_REGISTRY
+    from verl.workers.rollout.replica import RolloutReplicaRegistry
+
+    engines = EngineRegistry._engines
+    known = {
+        "platform cpu": PlatformRegistry.get("cpu") is platform_cpu.PlatformCPU,
+        "estimator gigpo": get_adv_estimator_fn(advantage.NAME) is advantage.gigpo_estimator,
+        "trainer aflow_sync": get_trainer_cls("aflow_sync") is ppo_trainer.AflowSyncTrainer,
+        "rollout hf": RolloutReplicaRegistry.get(replica.NAME) is replica.TransformersReplica,
+        "rollout adapter hf": (replica.NAME, "async") in _ROLLOUT_REGISTRY,
+        "engine language_model/fsdp2/cpu": "cpu" in engines.get("language_model", {}).get("fsdp2", {}),
+        "engine value_model/fsdp2/cpu": "cpu" in engines.get("value_model", {}).get("fsdp2", {}),
+    }
+    missing = [name for name, present in known.items() if not present]
+    if missing:
+        raise RuntimeError(f"verl does not know our {', '.join(missing)}; reinstall aflow-verl (pip install -e .)")

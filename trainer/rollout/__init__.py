@@ -1,0 +1,1 @@
+"""A rollout server on plain transformers, registered with verl."""

@@ -1,0 +1,61 @@
+"""The trainer's end of the loop: what it asks of the search, as calls to a named Ray actor.
+
+Trainer and environment never import each other; they meet in the actor ``aflow_verl.types.SEARCH_ACTOR`` and in the
+data of ``aflow_verl.search.qvalues``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray
+
+from aflow_verl.search.qvalues import QSnapshot, ScoreGroup
+from aflow_verl.types import SEARCH_ACTOR
+
+
+class SearchLink:
+    """Blocking calls to the search actor."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    @classmethod
+    def connect(cls) -> SearchLink:
+        """Raises: RuntimeError where no search actor runs in this Ray job."""
+        try:
+            return cls(ray.get_actor(SEARCH_ACTOR))
+        except ValueError as error:
+            raise RuntimeError(
+                f"no Ray actor {SEARCH_ACTOR!r}: start runs with python -m aflow_verl.main_gigpo"
+            ) from error
+
+    def phase(self, name: str) -> None:
+        """Say what the trainer is doing now; shown on the terminal."""
+        self._actor.set_phase.remote(name)
+
+    def resume(self, step: int) -> None:
+        """The trees, values and pending episodes are those of the checkpoint of ``step`` from now on."""
+        ray.get(self._actor.resume.remote(step))
+
+    def merge(self, step: int, sessions: Sequence[tuple[str, int]]) -> dict[str, float]:
+        """Merge the overlays of the step's sessions (uid, session) into the shared trees.
+
+        Returns:
+            The step's ``search/*`` and ``eval/*`` metrics.
+        """
+        return dict(ray.get(self._actor.merge.remote(step, list(sessions))))
+
+    def to_score(self) -> tuple[list[ScoreGroup], dict[str, list[float]]]:
+        """All nodes of the shared trees, grouped by prompt, and the known tree returns of each node's edits."""
+        groups, returns = ray.get(self._actor.to_score.remote())
+        return groups, returns
+
+    def publish(self, step: int, snapshot: QSnapshot) -> None:
+        """Hand the critic's values to the selectors of the next episodes."""
+        ray.get(self._actor.publish.remote(step, snapshot))
+
+    def finish_step(self, step: int) -> Mapping[str, float]:
+        """Validate candidates and record the best workflow; metrics of that."""
+        return dict(ray.get(self._actor.finish_step.remote(step)))

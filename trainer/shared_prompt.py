@@ -1,0 +1,87 @@
+"""Critic values of many actions on few prompts: each prompt is read once, its siblings share the key-value cache.
+
+V(s) is the value at the last prompt token; Q(s, a) the value at the last trained response position, that is after the
+whole action was read and before its end-of-turn token (verl's value loss covers positions ``prompt_len - 1`` to
+``seq_len - 2``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+
+@dataclass(frozen=True, slots=True)
+class SharedPromptGroup:
+    """A prompt and the actions taken on it."""
+
+    prompt_ids: tuple[int, ...]
+    action_ids: tuple[tuple[int, ...], ...] = ()
+    """Response tokens of each action, the end-of-turn token included."""
+
+
+def score_groups(
+    module: torch.nn.Module, groups: Sequence[SharedPromptGroup], *, device: Any
+) -> list[tuple[float, list[float]]]:
+    """One forward over the G prompts and one over all their actions.
+
+    Always exactly two forwards, also where no group has an action: under FSDP each is a collective.
+
+    Args:
+        module: a token-classification model with one label, in eval mode; ``logits`` are values [B, T, 1].
+        groups: at least one; prompts have at least one token.
+
+    Returns:
+        For each group V and the Q of its actions, in order.
+    """
+    cache = DynamicCache()
+    prompt_mask_GP = _mask([g.prompt_ids for g in groups], left=True).to(device)
+    values_GP = module(
+        input_ids=_padded([g.prompt_ids for g in groups], left=True).to(device),
+        attention_mask=prompt_mask_GP,
+        position_ids=(prompt_mask_GP.cumsum(-1) - 1).clamp(min=0),
+        past_key_values=cache,
+        use_cache=True,
+    ).logits.squeeze(-1)
+    v_G = values_GP[:, -1].float().tolist()
+
+    # What is read of an action: everything but the end-of-turn token. An empty action is read off the prompt.
+    owners = [(g, a) for g, group in enumerate(groups) for a, ids in enumerate(group.action_ids) if len(ids) > 1]
+    read_A = [groups[g].action_ids[a][:-1] for g, a in owners] or [groups[0].prompt_ids[-1:]]
+    owner_A = torch.tensor([g for g, _ in owners] or [0], device=device)
+    cache.batch_select_indices(owner_A)
+    action_mask_AT = _mask(read_A, left=False).to(device)
+    lengths_A = prompt_mask_GP.sum(-1)[owner_A]
+    values_AT = module(
+        input_ids=_padded(read_A, left=False).to(device),
+        attention_mask=torch.cat([prompt_mask_GP[owner_A], action_mask_AT], dim=-1),
+        position_ids=lengths_A[:, None] + torch.arange(action_mask_AT.shape[1], device=device)[None, :],
+        past_key_values=cache,
+        use_cache=True,
+    ).logits.squeeze(-1)
+    last_A = action_mask_AT.sum(-1, keepdim=True) - 1
+    q_A = values_AT.gather(-1, last_A).squeeze(-1).float().tolist()
+
+    q_of = dict(zip(owners, q_A, strict=False))
+    return [(v, [q_of.get((g, a), v) for a in range(len(groups[g].action_ids))]) for g, v in enumerate(v_G)]
+
+
+def _padded(rows: Sequence[Sequence[int]], *, left: bool) -> torch.Tensor:
+    """[B, longest] token ids, padded with 0 (masked)."""
+    width = max(map(len, rows))
+    return torch.tensor([_pad(list(row), 0, width, left) for row in rows])
+
+
+def _mask(rows: Sequence[Sequence[int]], *, left: bool) -> torch.Tensor:
+    """[B, longest] 1 for tokens, 0 for padding."""
+    width = max(map(len, rows))
+    return torch.tensor([_pad([1] * len(row), 0, width, left) for row in rows])
+
+
+def _pad(row: list[int], value: int, width: int, left: bool) -> list[int]:
+    padding = [value] * (width - len(row))
+    return padding + row if left else row + padding

@@ -1,0 +1,68 @@
+"""verl's workers, with two additions: gloo process groups on CPUs, and a critic that scores siblings together."""
+
+from __future__ import annotations
+
+import os
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from verl.single_controller.base.decorator import Dispatch, register
+from verl.utils.device import get_device_id, get_device_name
+from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
+
+import trainer.engines.fsdp  # noqa: F401  registers the engines in this process
+from trainer.shared_prompt import SharedPromptGroup, score_groups
+
+
+def _init_gloo() -> None:
+    """verl asks torch for "cpu:gloo,cpu:gloo" on a CPU, and torch refuses a device named twice; so be there first."""
+    if get_device_name() != "cpu" or dist.is_initialized():
+        return
+    dist.init_process_group(
+        backend="cpu:gloo",
+        rank=int(os.environ.get("RANK", 0)),
+        world_size=int(os.environ.get("WORLD_SIZE", 1)),
+        init_method=os.environ.get("DIST_INIT_METHOD"),
+    )
+
+
+class AflowTrainingWorker(TrainingWorker):
+    """verl's training worker: policy, reference or critic."""
+
+    def __init__(self, config: Any) -> None:
+        _init_gloo()
+        super().__init__(config=config)
+
+    @register(dispatch_mode=Dispatch.ONE_TO_ALL)
+    def score_shared_prompts(
+        self, groups: list[SharedPromptGroup], batch_size: int
+    ) -> dict[int, tuple[float, list[float]]]:
+        """V at the last prompt token and Q of each action, for this rank's share of ``groups``.
+
+        Every rank gets all groups, takes every dp-th, and makes the same number of forwards (they are collectives).
+
+        Returns:
+            Group index -> (V, Q of its actions in order).
+        """
+        rank, size = self.engine.get_data_parallel_rank(), self.engine.get_data_parallel_size()
+        mine = list(range(rank, len(groups), size))
+        rounds = -(-(-(-len(groups) // size)) // batch_size)
+        dtype = getattr(self.engine, "_autocast_dtype", torch.bfloat16)
+        autocast = nullcontext() if dtype == torch.float32 else torch.autocast(get_device_name(), dtype)
+        scores: dict[int, tuple[float, list[float]]] = {}
+        with self.engine.eval_mode(), torch.no_grad(), autocast:
+            for i in range(rounds):
+                chunk = mine[i * batch_size : (i + 1) * batch_size]
+                batch = [groups[g] for g in chunk] or groups[:1]  # a rank without work still joins the collective
+                values = score_groups(self.engine.module, batch, device=get_device_id())
+                scores.update(zip(chunk, values, strict=False))
+        return scores
+
+
+class AflowActorRolloutRefWorker(ActorRolloutRefWorker):
+    """verl's hybrid worker, built from the training worker above."""
+
+    actor_worker_cls = AflowTrainingWorker
+    ref_worker_cls = AflowTrainingWorker
