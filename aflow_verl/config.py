@@ -103,8 +103,8 @@ class SearchConfig:
     widening_k: float = 2.0
     """A node with N visits has at most ``widening_k * N ** widening_a`` children."""
     widening_a: float = 0.5
-    first_play: float = 1.0
-    """Exploration value of an unvisited candidate, in place of infinity (``ucb``, score units)."""
+    first_play: float = 0.5
+    """``ucb``: pseudo-visits of a candidate without visits, in (0, 1]; keeps its exploration term finite."""
     soft_mixed: SoftMixedConfig = field(default_factory=SoftMixedConfig)
 
 

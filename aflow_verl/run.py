@@ -6,9 +6,7 @@ torch are imported only after the environment variables that they read have been
 
 from __future__ import annotations
 
-import sys
 import threading
-import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,14 +22,18 @@ from aflow_verl.models.smollm2 import NAME as SMOLLM2
 from aflow_verl.models.smollm2 import ensure_smollm2
 from aflow_verl.recipe.load import Recipe
 from aflow_verl.report.curves import write_curves
-from aflow_verl.report.progress import Progress, follow
-from aflow_verl.report.summary import RunResult, print_summary
-from aflow_verl.report.terminal import Terminal, redirected
+from aflow_verl.report.metrics import FILE_NAME as METRICS
+from aflow_verl.report.metrics import follow, read_metrics
+from aflow_verl.report.progress import Progress
+from aflow_verl.report.result import BenchmarkResult, Estimate, RunResult, write_result
+from aflow_verl.report.summary import print_summary
+from aflow_verl.report.terminal import Terminal, output_to_log
 from aflow_verl.types import SEARCH_ACTOR
 
 THREADS = 2
 """OpenMP threads a process on a CPU."""
 POLL_SECONDS = 0.5
+PLAIN_SEARCH = "plain AFlow-style search: search.rl_weight is 0, so the critic's Q has no say in it"
 
 
 def run(recipe: Recipe) -> int:
@@ -40,34 +42,30 @@ def run(recipe: Recipe) -> int:
     Raises:
         UserError: something that only shows when it starts; one line.
     """
-    started = time.time()
     run_dir = recipe.run_dir
     run_dir.mkdir(parents=True, exist_ok=True)
-    with redirected(run_dir / "log.txt") as terminal:
-        progress = Progress(terminal.out)
+    with output_to_log(run_dir / "log.txt") as terminal:
+        steps = int(recipe.config.trainer.total_training_steps)
         try:
-            result = _train(recipe, progress, started)
-        except UserError:
-            raise
+            with Progress(terminal.out, total_steps=steps) as progress:
+                result = _train(recipe, progress)
         except BaseException as error:
             traceback.print_exc()
-            user_error = _user_error(error)
-            if user_error is not None:
-                raise user_error from None
-            _say_failed(terminal, run_dir, error)
+            mistake = _user_error(error)
+            if mistake is not None:
+                raise mistake from None
+            _say_stopped(terminal, run_dir, error)
             return 130 if isinstance(error, KeyboardInterrupt) else 1
-        finally:
-            progress.close()
         print_summary(result, terminal.out)
     return 0
 
 
-def _train(recipe: Recipe, progress: Progress, started: float) -> RunResult:
+def _train(recipe: Recipe, progress: Progress) -> RunResult:
     from trainer.launch import environment
 
     config, run_dir = recipe.config, recipe.run_dir
     if recipe.ours.search.rl_weight == 0:
-        progress.note("search.rl_weight is 0: plain AFlow-style search, the critic's Q has no say in it")
+        progress.note(PLAIN_SEARCH)
     _resolve_models(config, progress)
     _prepare(recipe)
     variables = environment.worker_environment(device=config.trainer.device, threads=THREADS)
@@ -80,12 +78,13 @@ def _train(recipe: Recipe, progress: Progress, started: float) -> RunResult:
     progress.phase("starting Ray")
     with local.local_ray(config, variables):
         server = _start_server(recipe.ours, config)
-        with _shown(server, run_dir, config, progress):
+        with _shown(server, run_dir, progress):
             local.train(config)
         progress.phase("comparing seed and best workflow on held-out problems")
-        result = _result(recipe, server, time.time() - started)
-    result.save(run_dir)
-    write_curves(run_dir)
+        result = _result(recipe, server)
+        progress.phase("writing the report")
+    write_result(run_dir, result)
+    write_curves(run_dir, read_metrics(run_dir / METRICS))
     return result
 
 
@@ -127,25 +126,23 @@ def _start_server(ours: AflowConfig, config: DictConfig) -> Any:
 
 
 @contextmanager
-def _shown(server: Any, run_dir: Path, config: DictConfig, progress: Progress) -> Iterator[None]:
+def _shown(server: Any, run_dir: Path, progress: Progress) -> Iterator[None]:
     """Show phases and steps on the terminal while the block runs."""
     finished = threading.Event()
-    total = int(config.trainer.total_training_steps)
+    follower = follow(run_dir / METRICS, skip_existing=True)
 
     def watch() -> None:
         import ray
 
-        lines = follow(run_dir / "metrics.jsonl")
         while not finished.wait(POLL_SECONDS):
             try:
                 status = ray.get(server.status.remote(), timeout=10)
             except Exception:
                 continue  # busy or gone; the training itself says why it stopped
-            progress.phase(status["phase"])
-            for metrics in next(lines):
-                progress.step(metrics, total)
-        for metrics in next(lines):
-            progress.step(metrics, total)
+            show = progress.phase if status["starting"] else progress.activity
+            show(status["phase"])
+            for line in follower.read():
+                progress.step(line)
 
     watcher = threading.Thread(target=watch, name="progress", daemon=True)
     watcher.start()
@@ -154,20 +151,44 @@ def _shown(server: Any, run_dir: Path, config: DictConfig, progress: Progress) -
     finally:
         finished.set()
         watcher.join(timeout=15)
+        for line in follower.read():
+            progress.step(line)
 
 
-def _result(recipe: Recipe, server: Any, seconds: float) -> RunResult:
+def _result(recipe: Recipe, server: Any) -> RunResult:
     import ray
 
-    benchmarks = ray.get(server.result.remote())
-    totals = ray.get(server.totals.remote())
+    found = ray.get(server.result.remote())
     ray.get(server.close.remote())
-    return RunResult.from_run(
-        benchmarks=benchmarks,
-        totals=totals,
-        seconds=seconds,
-        rl_weight=recipe.ours.search.rl_weight,
+    totals = found["totals"]
+    calls = int(totals["calls"])
+    weight = recipe.ours.search.rl_weight
+    return RunResult(
+        recipe=str(recipe.path),
+        run_dir=str(recipe.run_dir),
+        benchmarks=tuple(_benchmark_result(name, entry) for name, entry in found["benchmarks"].items()),
+        steps=int(recipe.config.trainer.total_training_steps),
+        executor_calls=calls,
+        cache_hit_rate=1.0 - totals["model_calls"] / calls if calls else None,
+        seconds=found["seconds"],
+        cost_usd=totals["cost_usd"],
+        rl_weight=weight,
         confidence=recipe.ours.evaluation.confidence,
+        notes=(PLAIN_SEARCH,) if weight == 0 else (),
+    )
+
+
+def _benchmark_result(name: str, entry: dict[str, Any]) -> BenchmarkResult:
+    seed, best = entry["seed"], entry["best"]
+    return BenchmarkResult(
+        name=name,
+        seed_validation=Estimate(**seed["validation"]),
+        best_validation=Estimate(**best["validation"]),
+        seed_heldout=Estimate(**seed["heldout"]),
+        best_heldout=Estimate(**best["heldout"]),
+        gain_heldout=Estimate(**entry["gain"]),
+        best_workflow=entry["path"],
+        best_is_seed=not best["history"],
     )
 
 
@@ -182,11 +203,11 @@ def _user_error(error: BaseException) -> UserError | None:
     return None
 
 
-def _say_failed(terminal: Terminal, run_dir: Path, error: BaseException) -> None:
-    reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error).strip().splitlines()[-1:] or [""]
+def _say_stopped(terminal: Terminal, run_dir: Path, error: BaseException) -> None:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    reason = "interrupted" if isinstance(error, KeyboardInterrupt) else lines[-1][:300]
     print(
-        f"aflow-verl: the run stopped: {reason if isinstance(reason, str) else reason[0][:300]} "
-        f"(details in {run_dir / 'log.txt'}; the same command with run_dir={run_dir} goes on from the last checkpoint)",
+        f"aflow-verl: the run stopped: {reason} (details: {run_dir / 'log.txt'}; "
+        f"the same command with run_dir={run_dir} goes on from the last checkpoint)",
         file=terminal.err,
     )
-    sys.stderr.flush()

@@ -40,6 +40,12 @@ def micro_batches(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
         yield from _exactly_one(recipe, "critic", "ppo_micro_batch_size")
 
 
+def length_of_run(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """A run has a known number of steps: its problems are drawn beforehand."""
+    if recipe.get("trainer.total_training_steps") is None:
+        yield error("trainer.total_training_steps", "is not set", "say how many training steps the run has")
+
+
 def updates_a_step(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     """verl counts rows, and an episode has several: say how many updates that makes."""
     rows, n = recipe.get("data.train_batch_size"), recipe.get("actor_rollout_ref.rollout.n")

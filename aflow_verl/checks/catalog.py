@@ -22,6 +22,7 @@ CHECKS: Mapping[str, Check] = {
     "fused kernels": learning.fused_kernels,
     "batch sizes": batches.batch_sizes,
     "micro batches": batches.micro_batches,
+    "length of the run": batches.length_of_run,
     "updates a step": batches.updates_a_step,
     "logical CPUs": hardware.ray_cpus,
     "GPUs": hardware.gpus,

@@ -22,6 +22,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "search.c_puct": (0, inf),
     "search.c_ucb": (0, inf),
     "search.widening_a": (0, 1),
+    "search.first_play": (0, 1),
     "search.soft_mixed.sample": (1, inf),
     "search.soft_mixed.alpha": (0, inf),
     "search.soft_mixed.lambda_": (0, 1),
@@ -40,6 +41,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "algorithm.gamma": (0, 1),
     "algorithm.gigpo.omega": (0, inf),
     "trainer.nnodes": (1, inf),
+    "trainer.total_training_steps": (1, inf),
     "trainer.n_gpus_per_node": (1, inf),
     "data.train_batch_size": (1, inf),
     "data.max_prompt_length": (1, inf),
@@ -49,10 +51,15 @@ RANGES: dict[str, tuple[float, float]] = {
 
 POSITIVE = (
     "search.widening_k",
+    "search.first_play",
     "sandbox.seconds",
     "models.executor.timeout_s",
     "actor_rollout_ref.rollout.temperature",
 )
+
+
+LABELS = 36
+"""Digits and capital letters name the edits, one token each."""
 
 
 def ranges(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
@@ -93,6 +100,11 @@ def edit_space(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     # Imported here: the only check that needs the library's names.
     from aflow_verl.workflow.instructions import LIBRARY
 
+    # An upper bound of workflow.edits: replace or add an operator, remove a step, vote, instruct, stop.
+    edits = 2 * len(env.operators) + env.max_workflow_steps + len(env.samples) + (len(env.instructions) or len(LIBRARY))
+    if env.action_format == "edit" and edits > LABELS:
+        what = f"up to {edits} legal edits, and {LABELS} labels"
+        yield error("env.instructions", what, "offer fewer operators, instructions or sample counts")
     for name in env.instructions:
         if name not in LIBRARY:
             yield error(

@@ -44,15 +44,24 @@ class SearchServer:
         self._run_dir = Path(run_dir)
         self._policy_path = policy_path
         self._max_prompt_tokens = max_prompt_tokens
-        self._phase = "starting"
-        self._phase_since = time.time()
-        self._ready = asyncio.Event()
+        self._phase = "starting the workers"
+        self._starting = True
+        self._started = time.time()
+        self._ready: asyncio.Future[None] = asyncio.get_event_loop().create_future()
         self._counted: dict[str, float] = {}
 
     # ---- life -----------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Open the store, start the sandbox, load the executor. Raises what the parts raise."""
+        """Open the store, start the sandbox, load the executor. A failure reaches everyone who waits for it."""
+        try:
+            await self._open()
+        except BaseException as error:
+            self._ready.set_exception(error)
+            raise
+        self._ready.set_result(None)
+
+    async def _open(self) -> None:
         ours = self._ours
         self._benchmarks = {config.name: create_benchmark(config) for config in ours.benchmark}
         self._problems: dict[str, dict[str, Problem]] = {}
@@ -95,7 +104,6 @@ class SearchServer:
             )
             for name, benchmark in self._benchmarks.items()
         }
-        self._ready.set()
 
     def _tokenizer(self) -> Any:
         from transformers import AutoTokenizer
@@ -110,17 +118,18 @@ class SearchServer:
 
     async def set_phase(self, name: str) -> None:
         """What the run is doing now."""
-        self._phase, self._phase_since = name, time.time()
+        self._phase = name
 
     async def status(self) -> dict[str, Any]:
-        """For the terminal: the phase, and since when (Unix time)."""
-        return {"phase": self._phase, "since": self._phase_since}
+        """For the terminal: the phase, and whether training has not begun yet."""
+        return {"phase": self._phase, "starting": self._starting}
 
     # ---- for the agent loops --------------------------------------------------------------------------------------
 
     async def begin_episode(self, step: int, extra_info: dict[str, Any]) -> EpisodeStart:
         """What a dataset row means at this training step."""
-        await self._ready.wait()
+        self._starting = False
+        await asyncio.shield(self._ready)
         row = DatasetRow.from_extra_info(extra_info)
         benchmark = self._benchmarks[row.benchmark]
         return self._search.start(row, step, benchmark.task, self._row_problems(row))
@@ -132,7 +141,7 @@ class SearchServer:
 
     async def evaluate(self, benchmark: str, state: WorkflowState, problem_ids: Sequence[str]) -> Evaluation:
         """Grade a workflow on problems of its benchmark."""
-        await self._ready.wait()
+        await asyncio.shield(self._ready)
         known = self._problems[benchmark]
         return await self._evaluators[benchmark].evaluate(state, [known[problem_id] for problem_id in problem_ids])
 
@@ -144,7 +153,7 @@ class SearchServer:
 
     async def resume(self, step: int) -> None:
         """Go back to the state after ``step``."""
-        await self._ready.wait()
+        await asyncio.shield(self._ready)
         self._search.resume(step)
         for name, champions in self._champions.items():
             await champions.resume(self._search.trees[name], step)
@@ -199,7 +208,7 @@ class SearchServer:
         write_workflow(self._best_folder(benchmark), best.state, {"benchmark": benchmark, **score})
 
     async def result(self) -> dict[str, Any]:
-        """Grade seed and best workflow on held-out problems; JSON-able, by benchmark."""
+        """Grade seed and best workflow on held-out problems; JSON-able: ``benchmarks``, ``totals``, ``seconds``."""
         results: dict[str, Any] = {}
         for name, champions in self._champions.items():
             results[name] = await compare_on_heldout(
@@ -211,4 +220,4 @@ class SearchServer:
             )
             self._write_best(name, results[name])
             results[name]["path"] = str(self._best_folder(name))
-        return results
+        return {"benchmarks": results, "totals": self._totals(), "seconds": time.time() - self._started}

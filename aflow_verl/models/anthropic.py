@@ -49,8 +49,11 @@ class AnthropicClient:
         )
 
     async def complete(self, messages: Sequence[Message], params: SamplingParams) -> Completion:
-        """The reply. Raises ``ModelUnavailable`` (API down, overloaded, limited), ``UserError`` (key, model name, credit)
-        or ``InvalidAction`` (a prompt that the API refuses for its length)."""
+        """The reply.
+
+        Raises ``ModelUnavailable`` (API down, overloaded, limited), ``UserError`` (key, model name, credit) or
+        ``InvalidAction`` (a prompt that the API refuses for its length).
+        """
         try:
             reply = await self._create(messages, params)
         except anthropic.APIError as error:

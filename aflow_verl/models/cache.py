@@ -59,7 +59,9 @@ class CachedClient:
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.execute(_SCHEMA)
         except sqlite3.Error as broken:
-            raise UserError(f"models: the reply cache {path} can't be used ({broken}); move it away or repair it") from None
+            raise UserError(
+                f"models: the reply cache {path} can't be used ({broken}); move it away or repair it"
+            ) from None
 
     @property
     def stats(self) -> CacheStats:

@@ -95,7 +95,7 @@ class LocalClient:
         )
 
     async def complete(self, messages: Sequence[Message], params: SamplingParams) -> Completion:
-        """The reply, at most ``params.max_tokens`` long. Raises ``ModelUnavailable`` after ``close`` or a model failure."""
+        """The reply. Raises ``ModelUnavailable`` after ``close`` or when the model fails."""
         request = _Request(self._row(messages, params), Future())
         with self._wake:
             if self._closed:
@@ -192,7 +192,7 @@ def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 
 def checkpoint_fingerprint(directory: Path, model: Any) -> str:
-    """Names a checkpoint by its files' content (config, templates) and its weights' sizes and sample, not by its path."""
+    """Names a checkpoint by content, not by path: its small files, its weights' shapes and a sample of their values."""
     digest = hashlib.sha256()
     for file in sorted(directory.glob("*.json")) + sorted(directory.glob("*.jinja")):
         digest.update(file.name.encode() + file.read_bytes())

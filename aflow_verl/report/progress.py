@@ -58,7 +58,7 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._finish_phase("ended" if kind is None else "stopped")
+        self._finish_phase(stopped=kind is not None)
         self._activity = None
         if self._live is not None:
             self._live.stop()
@@ -89,11 +89,11 @@ class Progress:
             self._header_shown = True
         self.console.print(Text(steps.row(line, self.total_steps)), no_wrap=True)
 
-    def _finish_phase(self, how: str = "") -> None:
+    def _finish_phase(self, *, stopped: bool = False) -> None:
         if self._phase is None:
             return
-        seconds = self._clock() - self._since
-        self.console.print(Text(f"{self._phase:<48}{seconds:8.1f} s {'stopped' if how == 'stopped' else ''}".rstrip()))
+        line = f"{self._phase:<48}{self._clock() - self._since:8.1f} s"
+        self.console.print(Text(f"{line}  stopped" if stopped else line))
         self._phase = None
 
     def _live_line(self) -> Spinner | Text:

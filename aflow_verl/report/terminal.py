@@ -1,4 +1,4 @@
-"""The terminal is for the person who waits; everything else that this process and its children print is for ``log.txt``.
+"""The terminal is for the person who waits; all else that this process and its children print is for ``log.txt``.
 
 File descriptors are redirected, not ``sys.stdout``, so that Ray, verl and C libraries are caught too.
 """

@@ -18,26 +18,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
-import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
 import pydantic_monty as pm
 
-from aflow_verl.errors import InvalidAction, SandboxUnavailable
+from aflow_verl.errors import SandboxUnavailable
+from aflow_verl.sandbox.bridge import Bridge, OperatorCall
 from aflow_verl.sandbox.limits import Limits
 from aflow_verl.sandbox.result import RunResult, as_plain, one_line
 from aflow_verl.sandbox.source import CALL, DATASET, ENTRY_POINT, PROBLEM, program_source, workflow_source
 from aflow_verl.workflow.graph_source import UNPARSABLE
 
-OperatorCall = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
-"""Runs one operator by name on its arguments. Positional arguments come under the key ``POSITIONAL``."""
-
-POSITIONAL = "*"
-MAX_ARGUMENT_CHARS = 100_000
-"""Of all arguments of one operator call together."""
 _FLOOD_BYTES = 1 << 20
 _SETTLE_S = 0.2
 _UNSUPPORTED = "The monty syntax parser does not yet support "
@@ -105,7 +98,7 @@ class MontySandbox:
             source = workflow_source(code, prompts, with_entry_point=entry_point is not None)
         except UNPARSABLE as error:
             return RunResult(error=_own_fault(error))
-        bridge = _Bridge(call_operator, limits)
+        bridge = Bridge(call_operator, limits)
         inputs = {PROBLEM: problem, ENTRY_POINT: entry_point, DATASET: dataset}
         result = await self._run(self._workflows, source, limits, inputs=inputs, external={CALL: bridge})
         if bridge.failure is not None:
@@ -170,41 +163,6 @@ def _resource_limits(limits: Limits) -> pm.ResourceLimits:
     }
 
 
-class _Bridge:
-    """The one function that a workflow can call out with."""
-
-    def __init__(self, call_operator: OperatorCall, limits: Limits) -> None:
-        self._call_operator = call_operator
-        self._calls_left = limits.max_calls
-        self._max_calls = limits.max_calls
-        self.failure: BaseException | None = None
-
-    async def __call__(self, name: str, args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-        if self.failure is not None:
-            raise RuntimeError("the run is over")
-        self._calls_left -= 1
-        if self._calls_left < 0:
-            raise RuntimeError(f"more than {self._max_calls} operator calls")
-        arguments = as_plain({**kwargs, **({POSITIONAL: list(args)} if args else {})}, sys.maxsize)
-        if _text_length(arguments) > MAX_ARGUMENT_CHARS:
-            raise TypeError(f"{name}: arguments longer than {MAX_ARGUMENT_CHARS} characters")
-        try:
-            return await self._call_operator(name, arguments)
-        except InvalidAction as fault:
-            raise TypeError(str(fault)) from fault
-        except Exception as failure:
-            self.failure = failure
-            raise RuntimeError("operator failed") from failure
-
-
-def _text_length(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, dict):
-        return sum(map(_text_length, value.values()))
-    return sum(map(_text_length, value)) if isinstance(value, list | tuple) else 8
-
-
 def _answer_of(result: RunResult) -> RunResult:
     value = result.value
     if isinstance(value, tuple) and len(value) == 2:
@@ -222,7 +180,7 @@ def _readable(fault: pm.MontySyntaxError | pm.MontyRuntimeError) -> str:
     """``ExceptionType: message``, with the line of source that raised it where that is known."""
     text = one_line(fault.display(format="type-msg"))
     if _UNSUPPORTED in text:
-        return f"the interpreter has no {text.partition(_UNSUPPORTED)[2]}"
+        return f"the interpreter has no {text.partition(_UNSUPPORTED)[2].removeprefix('the ')}"
     lines = [frame.source_line for frame in fault.traceback() if frame.source_line]
     lines = [line for line in lines if CALL not in line]
     return f"{text} (in: {one_line(lines[-1], 80)})" if lines else text

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import ast
 
-from aflow_verl.workflow.graph_source import UNPARSABLE, prompt_constants, strip_source
+from aflow_verl.workflow.graph_source import UNPARSABLE, prompt_constants, strip_source, used_operators
 
 CALL = "_call_operator"
 PROBLEM = "_problem"
 ENTRY_POINT = "_entry_point"
 DATASET = "_dataset"
+POSITIONAL = "*"
+"""The host gets the positional arguments of an operator call under this key, beside the named ones."""
 MAX_SOURCE_CHARS = 100_000
 
 _SUPPLIED = f"""\
@@ -51,7 +53,7 @@ def workflow_source(code: str, prompts: str, *, with_entry_point: bool) -> str:
     if len(code) + len(prompts) > MAX_SOURCE_CHARS:
         raise ValueError(f"the workflow is longer than {MAX_SOURCE_CHARS} characters")
     tree = strip_source(code)
-    names = sorted({node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is_operators(node.value)})
+    names = used_operators(tree)
     arguments = f"{PROBLEM}, {ENTRY_POINT}" if with_entry_point else PROBLEM
     return "\n".join(
         [
@@ -63,10 +65,6 @@ def workflow_source(code: str, prompts: str, *, with_entry_point: bool) -> str:
             f"await Workflow(name={DATASET}, llm_config={{}}, dataset={DATASET})({arguments})",
         ]
     )
-
-
-def _is_operators(node: ast.expr) -> bool:
-    return isinstance(node, ast.Name) and node.id == "operator"
 
 
 def _namespace(name: str, members: dict[str, str]) -> str:

@@ -15,8 +15,8 @@ from aflow_verl.search.qvalues import QSnapshot
 from aflow_verl.search.selection import Choice, Expandable, Part, Selected, Selector, Situation
 from aflow_verl.search.settings import SearchSettings
 from aflow_verl.search.soft_mixed import soft_mixed
-from aflow_verl.search.view import TreeView
 from aflow_verl.search.ucb import ucb
+from aflow_verl.search.view import TreeView
 
 SELECTORS: dict[str, Selector] = {"soft_mixed": soft_mixed, "ucb": ucb, "puct": puct}
 

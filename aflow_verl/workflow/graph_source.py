@@ -117,6 +117,14 @@ def used_prompts(code: str) -> frozenset[str] | None:
     return frozenset(node.attr for node in attributes) if mentions == len(attributes) else None
 
 
+def used_operators(tree: ast.Module) -> list[str]:
+    """The names of all ``operator.NAME`` in a module, sorted."""
+    attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    return sorted(
+        {node.attr for node in attributes if isinstance(node.value, ast.Name) and node.value.id == "operator"}
+    )
+
+
 def _is_prompt_module(node: ast.AST) -> bool:
     return isinstance(node, ast.Name) and node.id == "prompt_custom"
 

@@ -41,9 +41,15 @@ def test_plain_output_is_one_line_an_event() -> None:
 
 def test_an_exception_names_the_phase_it_came_in() -> None:
     stream = io.StringIO()
-    with pytest.raises(RuntimeError), Progress(stream) as progress:
-        progress.phase("loading policy and critic")
-        raise RuntimeError
+    progress = Progress(stream)
+
+    def fail() -> None:
+        with progress:
+            progress.phase("loading policy and critic")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert stream.getvalue().startswith("loading policy and critic")
     assert stream.getvalue().rstrip().endswith("stopped")
 

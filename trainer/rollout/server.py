@@ -127,7 +127,7 @@ class TransformersServer:
             raise RuntimeError(f"weight sync: missing {missing[:5]}, unknown {unknown[:5]}")
         difference = norm = 0.0
         for name, value in named.items():
-            old = own[name].float()
+            old = own[name].float().clone()
             own[name].copy_(value)
             difference += float((own[name].float() - old).square().sum())
             norm += float(old.square().sum())

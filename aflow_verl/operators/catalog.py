@@ -1,0 +1,54 @@
+"""The operators by name. To add one: a file beside this, and a line here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from aflow_verl.errors import InvalidAction, RecipeError
+from aflow_verl.operators.base import ModelCall, Operator, ProgramRunner
+from aflow_verl.operators.custom import Custom
+from aflow_verl.operators.programmer import Programmer
+from aflow_verl.operators.sc_ensemble import ScEnsemble
+from aflow_verl.types import OperatorInfo
+
+OPERATORS: dict[str, type[Operator]] = {
+    "Custom": Custom,
+    "ScEnsemble": ScEnsemble,
+    "Programmer": Programmer,
+}
+
+
+def operator_infos(names: Sequence[str]) -> tuple[OperatorInfo, ...]:
+    """What the policy is shown of these operators. Raises RecipeError for an unknown one."""
+    return tuple(operator_class(name).info() for name in names)
+
+
+def operator_class(name: str) -> type[Operator]:
+    """Raises RecipeError for an unknown name."""
+    if name not in OPERATORS:
+        raise RecipeError(f"env.operators: no operator {name!r}; there are {', '.join(OPERATORS)}")
+    return OPERATORS[name]
+
+
+def operator_caller(
+    names: Sequence[str],
+    model: ModelCall,
+    programs: ProgramRunner,
+    malformed: Counter[str],
+    *,
+    attempts: int = 1,
+) -> Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]:
+    """What a sandboxed workflow calls out with: operator name and arguments in, result out.
+
+    Calling an operator that is not among ``names`` is the workflow's fault: InvalidAction (``unknown_operator``).
+    """
+    operators = {name: operator_class(name)(model, programs, malformed, attempts=attempts) for name in names}
+
+    async def call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        if name not in operators:
+            raise InvalidAction("unknown_operator", f"no operator {name!r}; there are {', '.join(operators)}")
+        return await operators[name](**arguments)
+
+    return call

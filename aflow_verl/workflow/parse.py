@@ -1,0 +1,105 @@
+"""The ``code`` action format: a reply with ``<modification>``, ``<graph>`` and ``<prompt>`` becomes the next state.
+
+Everything unusable is an InvalidAction with one of these kinds: ``no_fields`` (a field is missing or empty),
+``too_long``, ``syntax``, ``no_workflow_class``, ``unsupported`` (Python that the interpreter lacks),
+``unknown_operator``, ``unknown_prompt``, ``no_change``.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import replace
+
+from aflow_verl.errors import InvalidAction
+from aflow_verl.workflow.graph_source import UNPARSABLE, prompt_constants, strip_source, used_operators, used_prompts
+from aflow_verl.workflow.language import unsupported
+from aflow_verl.workflow.state import WorkflowState
+
+MAX_REPLY_CHARS = 20_000
+MAX_MODIFICATION_CHARS = 400
+_FIELDS = ("modification", "graph", "prompt")
+_FENCE = re.compile(r"\A\s*```[\w+-]*[ \t]*\n(.*?)\n?[ \t]*```\s*\Z", re.S)
+
+
+def parse_code_reply(text: str, parent: WorkflowState) -> tuple[WorkflowState, str]:
+    """The child that a reply describes, and its modification in words (cut, one line).
+
+    A reply without ``<prompt>`` keeps the parent's prompts. The modification joins the child's history; its score is
+    unknown. Raises InvalidAction.
+    """
+    if len(text) > MAX_REPLY_CHARS:
+        raise InvalidAction("too_long", f"the reply is longer than {MAX_REPLY_CHARS} characters")
+    fields = _read_fields(text)
+    for name in ("modification", "graph"):
+        if not fields.get(name):
+            raise InvalidAction("no_fields", f"the reply has no <{name}>")
+    modification = " ".join(fields["modification"].split())[:MAX_MODIFICATION_CHARS]
+    code, prompts = fields["graph"] + "\n", fields.get("prompt")
+    prompts = parent.prompts if prompts is None else prompts + "\n" if prompts else ""
+    _check(code, prompts, parent.operators)
+    child = replace(parent, code=code, prompts=prompts, score=None, history=(*parent.history, modification))
+    if child.hash == parent.hash:
+        raise InvalidAction("no_change", "the workflow is the one it was made from")
+    return child, modification
+
+
+def _read_fields(text: str) -> dict[str, str]:
+    """Field contents without code fences. A missing end tag ends at the next field, or at the end of the text."""
+    fields: dict[str, str] = {}
+    for name in _FIELDS:
+        opening = re.search(rf"<{name}>", text, re.I)
+        if opening is None:
+            continue
+        rest = text[opening.end() :]
+        closing = re.search(rf"</{name}>|<(?:{'|'.join(_FIELDS)})>", rest, re.I)
+        content = rest[: closing.start()] if closing else rest
+        fenced = _FENCE.match(content)
+        fields[name] = (fenced.group(1) if fenced else content).strip()
+    return fields
+
+
+def _check(code: str, prompts: str, operators: tuple[str, ...]) -> None:
+    tree = _parse_graph(code)
+    if not _has_workflow_class(tree):
+        raise InvalidAction(
+            "no_workflow_class", "the graph needs a class Workflow with async def __call__(self, problem)"
+        )
+    lacking = unsupported(tree)
+    if lacking is not None:
+        raise InvalidAction("unsupported", f"the interpreter that runs workflows has no {lacking}")
+    for name in used_operators(tree):
+        if name not in operators:
+            raise InvalidAction("unknown_operator", f"no operator {name!r}; there are {', '.join(operators)}")
+    for name in sorted(used_prompts(code) or ()):
+        if name not in _parse_prompts(prompts):
+            raise InvalidAction("unknown_prompt", f"prompt_custom.{name} is not defined in <prompt>")
+
+
+def _parse_graph(code: str) -> ast.Module:
+    try:
+        return strip_source(code)
+    except UNPARSABLE as error:
+        raise InvalidAction("syntax", f"the graph is no Python: {_reason(error)}") from error
+
+
+def _parse_prompts(prompts: str) -> dict[str, str]:
+    try:
+        return prompt_constants(prompts)
+    except UNPARSABLE as error:
+        raise InvalidAction("syntax", f"the prompt module is no Python: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{error.msg} (line {error.lineno})"
+    return str(error) or "too deeply nested"
+
+
+def _has_workflow_class(tree: ast.Module) -> bool:
+    return any(
+        isinstance(method, ast.AsyncFunctionDef) and method.name == "__call__" and len(method.args.args) >= 2
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name == "Workflow"
+        for method in node.body
+    )

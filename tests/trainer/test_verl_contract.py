@@ -1,0 +1,208 @@
+"""What the project relies on in verl, one behaviour a test: a verl upgrade fails here first, and says why."""
+
+import inspect
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import verl
+from omegaconf import OmegaConf
+from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopOutput
+from verl.protocol import DataProto
+from verl.trainer.ppo import padding_utils
+from verl.trainer.ppo.core_algos import register_adv_est
+from verl.trainer.ppo.ray_trainer import compute_advantage
+from verl.trainer.ppo.v1 import agent_loop_tq
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
+from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
+from verl.workers.rollout.base import BaseRollout
+from verl.workers.rollout.llm_server import LLMServerClient
+from verl.workers.rollout.replica import RolloutReplica, TokenOutput
+
+from trainer.advantage import split_key
+
+
+def test_version() -> None:
+    assert verl.__version__ == "0.9.1", "read VERL's changes, then these tests, then raise the pin in pyproject.toml"
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [
+        ("_build_replay_buffer", []),
+        ("_init_resource_pool_mgr", []),
+        ("_setup", []),
+        ("_load_checkpoint", []),
+        ("_save_checkpoint", []),
+        ("on_init_end", []),
+        ("on_train_begin", []),
+        ("on_step_end", []),
+        ("step", ["metrics", "timing_raw"]),
+        ("_compute_old_log_prob", ["batch", "metrics"]),
+        ("_compute_advantage", ["batch", "metrics"]),
+        ("_consume_sync_metrics", []),
+    ],
+)
+def test_the_trainer_has_the_hooks_that_the_mixin_overrides(method: str, parameters: list[str]) -> None:
+    assert list(inspect.signature(getattr(PPOTrainerSync, method)).parameters)[1:] == parameters
+
+
+def test_the_mode_is_compared_with_the_literal_sync() -> None:
+    """So a trainer registered under another name has to say "sync" itself."""
+    source = inspect.getsource(PPOTrainer)
+    assert 'self.trainer_mode == "sync"' in source
+    assert 'self.trainer_mode != "sync"' in source
+    assert "self.trainer_mode = self.config.trainer.v1.trainer_mode" in source
+
+
+def test_a_step_saves_its_checkpoint_after_step_and_before_on_step_end() -> None:
+    """The tree is merged in ``step``, so a checkpoint never lacks its tree."""
+    source = inspect.getsource(PPOTrainer.fit)
+    assert source.index("self.step(metrics") < source.index("self._save_checkpoint()") < source.index("on_step_end()")
+    assert source.index("on_step_end()") < source.index("_consume_sync_metrics()") < source.index("logger.log(data=metr")
+
+
+def test_loggers_are_a_dict_of_objects_with_log() -> None:
+    from verl.utils.tracking import Tracking
+
+    assert "self.logger.items()" in inspect.getsource(Tracking.log)
+    assert list(inspect.signature(Tracking.log).parameters)[1:3] == ["data", "step"]
+
+
+def test_the_replay_buffer_polls_at_an_attribute() -> None:
+    assert inspect.signature(ReplayBuffer.__init__).parameters["poll_interval"].default == 2.0
+    assert "time.sleep(self.poll_interval)" in inspect.getsource(ReplayBuffer)
+
+
+def test_worker_classes_are_named_by_attributes() -> None:
+    assert ActorRolloutRefWorker.actor_worker_cls is TrainingWorker
+    assert ActorRolloutRefWorker.ref_worker_cls is TrainingWorker
+
+
+def test_engine_hook_of_restricted_decoding() -> None:
+    parameters = list(inspect.signature(FSDPEngineWithLMHead.prepare_model_outputs).parameters)
+    assert parameters[1:] == ["output", "output_args", "micro_batch", "logits_processor_func"]
+    assert "logits_rmpad = output.logits.squeeze(0)" in inspect.getsource(FSDPEngineWithLMHead.prepare_model_outputs)
+
+
+def test_rollout_interfaces() -> None:
+    assert {"resume", "release", "update_weights"} <= BaseRollout.__abstractmethods__
+    assert "launch_servers" in RolloutReplica.__abstractmethods__
+    assert {"token_ids", "log_probs", "stop_reason", "num_preempted", "extra_fields"} <= set(TokenOutput.model_fields)
+    source = inspect.getsource(LLMServerClient.generate)
+    for name in ("request_id=", "prompt_ids=prompt_ids", "sampling_params=sampling_params", '"global_steps"'):
+        assert name in source
+
+
+# ---- rows of several steps an episode ------------------------------------------------------------------------------
+
+
+def _output(step: int) -> AgentLoopOutput:
+    output = AgentLoopOutput(
+        prompt_ids=[5, 6, 7],
+        response_ids=[8, 2],
+        response_mask=[1, 1],
+        response_logprobs=[-0.5, 0.0],
+        num_turns=2,
+        metrics=AgentLoopMetrics(),
+        extra_fields={"step_reward": float(step), "reward_extra_info": {}, "min_global_steps": 0},
+    )
+    output.reward_score = 10.0 + step
+    return output
+
+
+async def _put(monkeypatch: pytest.MonkeyPatch, outputs: list[AgentLoopOutput]) -> dict[str, Any]:
+    """What verl's agent loop worker hands to the data queue for one session's outputs."""
+    put: dict[str, Any] = {}
+
+    async def capture(**kwargs: Any) -> None:
+        put.update(kwargs)
+
+    async def nothing(*_: Any, **__: Any) -> None:
+        return None
+
+    monkeypatch.setattr(agent_loop_tq.tq, "async_kv_batch_put", capture)
+    worker_class = agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.modified_class
+    worker = SimpleNamespace(
+        _compute_score=nothing,
+        _compute_teacher_logprobs=nothing,
+        _compute_multi_modal_inputs=lambda output, ids: {},
+        _compute_position_ids=lambda ids, mask, inputs: torch.arange(ids.shape[1]).unsqueeze(0),
+    )
+    await worker_class._agent_loop_postprocess(worker, outputs, False, uid="u_1", session_id=3, global_steps=4)
+    return put
+
+
+async def test_a_list_of_outputs_becomes_rows_keyed_by_uid_session_and_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    put = await _put(monkeypatch, [_output(0), _output(1)])
+    assert put["keys"] == ["u_1_3_0", "u_1_3_1"]
+    assert [split_key(key) for key in put["keys"]] == [("u_1", 3, 0), ("u_1", 3, 1)]
+    assert [tag["seq_len"] for tag in put["tags"]] == [5, 5]
+
+
+async def test_the_last_score_overwrites_the_others_and_extra_fields_survive(monkeypatch: pytest.MonkeyPatch) -> None:
+    put = await _put(monkeypatch, [_output(0), _output(1)])
+    assert [row.tolist() for row in put["fields"]["rm_scores"].unbind()] == [[0.0, 11.0], [0.0, 11.0]]
+    extra = [getattr(item, "data", item) for item in put["fields"]["extra_fields"]]
+    assert [fields["step_reward"] for fields in extra] == [0.0, 1.0]
+
+
+async def test_a_loop_that_scores_must_give_reward_extra_info(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = [_output(0), _output(1)]
+    del outputs[-1].extra_fields["reward_extra_info"]
+    with pytest.raises(KeyError, match="reward_extra_info"):
+        await _put(monkeypatch, outputs)
+
+
+def test_padding_rows_are_tagged_copies_of_128_tokens() -> None:
+    """Their ``extra_fields`` are those of a real row: only the tag tells them apart."""
+    source = {
+        "prompts": torch.tensor([5, 6]),
+        "responses": torch.tensor([8, 2]),
+        "position_ids": torch.arange(4),
+        "extra_fields": {"step_reward": 1.0, "legal_token_ids": [[8], [2]]},
+    }
+    row, tag = padding_utils.construct_minimal_padding_template(source, {"seq_len": 4}, eos_token_id=2)
+    assert tag["is_padding"] is True
+    assert tag["seq_len"] == 128
+    assert row["extra_fields"] == source["extra_fields"]
+    assert row["responses"].tolist() == [2]
+    assert row["response_mask"].tolist() == [0]
+
+
+def test_an_estimator_is_handed_rewards_mask_config_and_uids_only() -> None:
+    seen: dict[str, Any] = {}
+
+    @register_adv_est("contract_probe")
+    def probe(**kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.update(kwargs)
+        return kwargs["response_mask"] * 1.0, kwargs["response_mask"] * 2.0
+
+    mask = torch.ones(2, 3)
+    data = DataProto.from_dict(
+        tensors={"token_level_rewards": mask.clone(), "response_mask": mask},
+        non_tensors={"uid": np.array(["a", "b"], dtype=object)},
+    )
+    config = OmegaConf.create({"gamma": 0.9, "gigpo": {"omega": 1.0}})
+    out = compute_advantage(data, adv_estimator="contract_probe", config=config)
+    assert set(seen) == {"token_level_rewards", "response_mask", "config", "index"}
+    assert seen["config"].gigpo.omega == 1.0
+    assert torch.equal(out.batch["returns"], mask * 2)
+
+
+def test_values_and_log_probabilities_of_a_response_start_one_token_before_it() -> None:
+    """V(s) is the value at ``prompt_len - 1``; the value after the last token is never trained."""
+    from tensordict import TensorDict
+    from verl.workers.utils.padding import no_padding_2_padding
+
+    def nest(*rows: list[float]) -> torch.Tensor:
+        return torch.nested.as_nested_tensor([torch.tensor(row) for row in rows], layout=torch.jagged)
+
+    data = TensorDict({"prompts": nest([1, 2, 3], [1]), "responses": nest([4, 5], [4, 5])}, batch_size=[2])
+    whole = nest([0.0, 1.0, 2.0, 3.0, 4.0], [10.0, 11.0, 12.0])
+    assert no_padding_2_padding(whole, data).tolist() == [[2.0, 3.0], [10.0, 11.0]]
