@@ -8,7 +8,7 @@ decided in ``aflow_verl.checks``; here only names and types are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
@@ -155,7 +155,7 @@ class EvaluationConfig:
 class SandboxConfig:
     """Limits of one workflow or program run."""
 
-    workers: int = 4
+    workers: int = 32
     seconds: float = 5.0
     """Computing time; waiting for operator calls is not counted."""
     memory_mb: int = 64
@@ -207,10 +207,11 @@ def from_config(config: DictConfig, locate: Locate = nowhere) -> AflowConfig:
     unknown key, a wrong type, or a benchmark without a name.
     """
     values = {key: _plain(config, key) for key in ROOT_KEYS if key in config}
-    values["benchmark"] = _benchmarks(values.get("benchmark"), locate)
+    given = values.pop("benchmark", None)
     # Built beside the rest, because its place in a recipe is verl's ``algorithm`` section.
     gigpo = build(GigpoConfig, _plain(config, "algorithm.gigpo") or {}, "algorithm.gigpo", locate)
-    return build(AflowConfig, {**values, "gigpo": gigpo}, "", locate)
+    rest = build(AflowConfig, {**values, "gigpo": gigpo, "benchmark": ()}, "", locate)
+    return replace(rest, benchmark=_benchmarks(given, locate))
 
 
 def _plain(config: DictConfig, key: str) -> Any:

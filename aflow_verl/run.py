@@ -74,7 +74,10 @@ def _train(recipe: Recipe, progress: Progress) -> RunResult:
     progress.phase("importing verl")
     from trainer.launch import local
 
+    from aflow_verl.env import register
+
     local.validate(config)
+    register.verify()
     progress.phase("starting Ray")
     with local.local_ray(config, variables):
         server = _start_server(recipe.ours, config)
@@ -192,20 +195,27 @@ def _benchmark_result(name: str, entry: dict[str, Any]) -> BenchmarkResult:
     )
 
 
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what is behind it, as far as Ray and Python tell; the deepest last."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = getattr(current, "cause", None) or current.__cause__
+
+
 def _user_error(error: BaseException) -> UserError | None:
     """The user's mistake behind an error that came through Ray, if it is one."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if isinstance(error, UserError):
-            return UserError(str(error).splitlines()[-1])
-        error = getattr(error, "cause", None) or error.__cause__  # type: ignore[assignment]
-    return None
+    return next((UserError(str(e).strip().splitlines()[-1]) for e in _causes(error) if isinstance(e, UserError)), None)
 
 
 def _say_stopped(terminal: Terminal, run_dir: Path, error: BaseException) -> None:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    reason = "interrupted" if isinstance(error, KeyboardInterrupt) else lines[-1][:300]
+    if isinstance(error, KeyboardInterrupt):
+        reason = "interrupted"
+    else:
+        cause = list(_causes(error))[-1]
+        reason = f"{type(cause).__name__}: {(str(cause).strip().splitlines() or [''])[0][:300]}"
     print(
         f"aflow-verl: the run stopped: {reason} (details: {run_dir / 'log.txt'}; "
         f"the same command with run_dir={run_dir} goes on from the last checkpoint)",

@@ -28,14 +28,16 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from trainer import checkpoints
 from trainer.advantage import AdvantageContext, advantage_context, split_key, step_rows
 from trainer.critic_export import export_values
-from trainer.engines.fsdp import LEGAL_MASS
+from trainer.engines.legal_tokens import LEGAL_MASS
 from trainer.gigpo import gigpo_statistics
 from trainer.run_log import FILE_NAME, MetricsFile
 from trainer.search_link import SearchLink
-from trainer.workers import AflowActorRolloutRefWorker, AflowTrainingWorker
 
 POLL_SECONDS = 0.05
 """How often verl's replay buffer looks for finished episodes; its default of 2 s would be a large part of a step."""
+
+EXPORT_BATCH = 8
+"""Prompts a forward of the critic's export, where the recipe sets no micro batch (dynamic batches)."""
 
 
 class SearchInTheLoop:
@@ -60,6 +62,9 @@ class SearchInTheLoop:
         return buffer
 
     def _init_resource_pool_mgr(self) -> None:
+        # Not at the top: a Ray worker imports them first, they import verl, and verl imports this module.
+        from trainer.workers import AflowActorRolloutRefWorker, AflowTrainingWorker
+
         super()._init_resource_pool_mgr()  # type: ignore[misc]
         mapping = self.role_worker_mapping  # type: ignore[attr-defined]
         for role in mapping:
@@ -109,13 +114,12 @@ class SearchInTheLoop:
 
     def _export_values(self) -> dict[str, float]:
         groups, known_returns = self.search.to_score()
-        critic = self.config.critic
         export = export_values(
             self.critic_wg,  # type: ignore[attr-defined]
             groups,
             known_returns,
             weights_step=self.global_steps,
-            batch_size=critic.ppo_infer_micro_batch_size_per_gpu or critic.ppo_micro_batch_size_per_gpu,
+            batch_size=int(self.config.critic.get("forward_micro_batch_size_per_gpu") or EXPORT_BATCH),
             gamma=float(self.config.algorithm.gamma),
         )
         self.search.publish(self.global_steps, export.snapshot)

@@ -30,6 +30,8 @@ def verify() -> None:
     from verl.workers.rollout.base import _ROLLOUT_REGISTRY
     from verl.workers.rollout.replica import RolloutReplicaRegistry
 
+    import trainer.engines.fsdp  # noqa: F401  the engines are registered where workers are
+
     engines = EngineRegistry._engines
     known = {
         "platform cpu": PlatformRegistry.get("cpu") is platform_cpu.PlatformCPU,

@@ -48,7 +48,10 @@ class ReasoningGym:
         specs = [parse_task(text) for text in tasks]
         self.task = "Solve: " + ", ".join(dict.fromkeys(spec.name.replace("_", " ") for spec in specs)) + "."
         self._datasets = [_dataset(spec, 1, 0) for spec in specs]
-        self._problems = _mix([_draw(spec, i, _shares(sizes, i, len(specs)), seed) for i, spec in enumerate(specs)])
+        seen: set[str] = set()
+        self._problems = _mix(
+            [_draw(spec, i, _shares(sizes, i, len(specs)), seed, seen) for i, spec in enumerate(specs)]
+        )
 
     def problems(self, split: Split) -> Sequence[Problem]:
         return self._problems[split]
@@ -110,9 +113,11 @@ def _shares(sizes: Mapping[Split, int], i: int, n: int) -> dict[Split, int]:
     return {split: sizes[split] // n + (i < sizes[split] % n) for split in SPLITS}
 
 
-def _draw(spec: TaskSpec, i: int, sizes: Mapping[Split, int], seed: int) -> dict[Split, list[Problem]]:
-    """Problems of one task, no text twice. Held-out problems are drawn first, so that other sizes leave them alone."""
-    seen: set[str] = set()
+def _draw(spec: TaskSpec, i: int, sizes: Mapping[Split, int], seed: int, seen: set[str]) -> dict[Split, list[Problem]]:
+    """Problems of one task, none whose text is ``seen``.
+
+    Held-out problems are drawn first, so that other sizes leave them alone.
+    """
     drawn: dict[Split, list[Problem]] = {}
     for split in reversed(SPLITS):
         size = sizes[split]

@@ -31,6 +31,7 @@ CHECKS: Mapping[str, Check] = {
     "attention kernels": learning.attention,
     "models": inputs.models,
     "executor": inputs.executor,
+    "simulation": inputs.simulation,
     "benchmark data": inputs.benchmarks,
     "run directory": run_directory.writable,
     "same recipe on resume": run_directory.same_recipe,

@@ -37,13 +37,25 @@ def executor(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
         if not machine.has_variable("ANTHROPIC_API_KEY"):
             todo = "export ANTHROPIC_API_KEY=..., or use another executor"
             yield missing(
-                "models.executor.kind", "anthropic needs ANTHROPIC_API_KEY, which is not set", todo, "API key"
+                "models.executor.kind", "anthropic needs ANTHROPIC_API_KEY, which is not set", todo, "ANTHROPIC_API_KEY"
             )
         if not settings.model.startswith("claude"):
             todo = "set models.executor.model to the name of a Claude model"
             yield error("models.executor.model", f"'{settings.model}' is no model of anthropic", todo)
     elif settings.kind == "local":
         yield from _model(settings.model, "models.executor.model")
+
+
+def simulation(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """Only the simulated model knows the simulated problems, and it knows no others."""
+    simulated = recipe.ours.models.executor.kind == "simulated"
+    names = {benchmark.name for benchmark in recipe.ours.benchmark}
+    if simulated and names != {"simulated"}:
+        todo = "use benchmark.name=simulated, or a real executor"
+        yield error("models.executor.kind", "the simulated executor knows simulated problems only", todo)
+    elif not simulated and "simulated" in names:
+        todo = "use models.executor.kind=simulated, or a real benchmark"
+        yield error("benchmark", "only the simulated executor knows simulated problems", todo)
 
 
 def models(recipe: Recipe, machine: Machine) -> Iterator[Finding]:

@@ -7,7 +7,10 @@ from math import inf, isfinite
 
 from aflow_verl.checks.finding import Finding, error
 from aflow_verl.checks.machine import Machine
+from aflow_verl.operators.catalog import OPERATORS
 from aflow_verl.recipe.load import Recipe
+from aflow_verl.schema import suggestion
+from aflow_verl.workflow.instructions import LIBRARY
 
 RANGES: dict[str, tuple[float, float]] = {
     "env.steps": (1, inf),
@@ -97,9 +100,10 @@ def edit_space(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     for count in env.samples:
         if count < 2:
             yield error("env.samples", f"a vote over {count} samples is none", "use counts from 2 on")
-    # Imported here: the only check that needs the library's names.
-    from aflow_verl.workflow.instructions import LIBRARY
-
+    for name in env.operators:
+        if name not in OPERATORS:
+            hint = suggestion(name, OPERATORS) or f"; choose from {', '.join(OPERATORS)}"
+            yield error("env.operators", f"there is no operator '{name}'", hint.removeprefix("; "))
     # An upper bound of workflow.edits: replace or add an operator, remove a step, vote, instruct, stop.
     edits = 2 * len(env.operators) + env.max_workflow_steps + len(env.samples) + (len(env.instructions) or len(LIBRARY))
     if env.action_format == "edit" and edits > LABELS:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -112,6 +113,8 @@ class SearchServer:
 
     async def close(self) -> None:
         """Release model, sandbox and store."""
+        for evaluator in self._evaluators.values():
+            await evaluator.close()
         await self._model.close()
         await self._sandbox.close()
         self._store.close()
@@ -181,19 +184,23 @@ class SearchServer:
         bests = [champions.best.validation.mean for champions in self._champions.values()]
         return {"search/best_score": sum(bests) / len(bests), **self._evaluation_metrics()}
 
-    def _evaluation_metrics(self) -> dict[str, float]:
-        totals: dict[str, float] = {}
+    def _totals(self) -> dict[str, float]:
+        """What all evaluators counted since the server started."""
+        totals: Counter[str] = Counter()
         for evaluator in self._evaluators.values():
-            for name, value in asdict(evaluator.counters()).items():
-                totals[name] = totals.get(name, 0.0) + value
+            totals.update(asdict(evaluator.counters()))
+        return dict(totals)
+
+    def _evaluation_metrics(self) -> dict[str, float]:
+        totals = self._totals()
         step = {name: value - self._counted.get(name, 0.0) for name, value in totals.items()}
         self._counted = totals
-        asked = step["calls"]
         return {
             "eval/model_calls": step["model_calls"],
-            "eval/cache_hit_rate": 1.0 - step["model_calls"] / asked if asked else 0.0,
+            "eval/cache_hit_rate": 1.0 - step["model_calls"] / step["calls"] if step["calls"] else 0.0,
             "eval/seconds": step["seconds"],
             "eval/infrastructure_failures": step["infrastructure_failures"],
+            "eval/malformed_replies": step["malformed_replies"],
         }
 
     # ---- results --------------------------------------------------------------------------------------------------
@@ -220,4 +227,10 @@ class SearchServer:
             )
             self._write_best(name, results[name])
             results[name]["path"] = str(self._best_folder(name))
-        return {"benchmarks": results, "totals": self._totals(), "seconds": time.time() - self._started}
+        return {"benchmarks": results, "totals": self._result_totals(), "seconds": time.time() - self._started}
+
+    def _result_totals(self) -> dict[str, float | None]:
+        totals: dict[str, float | None] = dict(self._totals())
+        if totals["unpriced_calls"]:
+            totals["cost_usd"] = None
+        return totals

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import anthropic
-import httpx
 
 from aflow_verl.errors import AflowVerlError, InvalidAction, ModelUnavailable, RecipeError, UserError
 from aflow_verl.models.prices import load_prices, price_of
@@ -22,7 +21,7 @@ FORMAT_VERSION = 1
 
 
 class AnthropicClient:
-    """One Claude model. ``http_client`` stands in for the network in tests."""
+    """One Claude model. ``http_client``, one of the SDK's own kind, stands in for the network in tests."""
 
     def __init__(
         self,
@@ -31,7 +30,7 @@ class AnthropicClient:
         timeout_s: float = 120.0,
         retries: int = 5,
         api_key: str | None = None,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: Any = None,
     ) -> None:
         """Raises ``RecipeError`` where there is no key."""
         key = api_key or os.environ.get(KEY_VARIABLE)
@@ -85,7 +84,7 @@ class AnthropicClient:
 
 
 def request(model: str, messages: Sequence[Message], params: SamplingParams, *, sampling: bool) -> dict[str, Any]:
-    """The body of a Messages call: system messages apart, blank stop strings left out (the API refuses them)."""
+    """The arguments of a Messages call: system messages apart, blank stop strings left out (the API refuses them)."""
     body: dict[str, Any] = {
         "model": model,
         "max_tokens": params.max_tokens,
@@ -96,9 +95,11 @@ def request(model: str, messages: Sequence[Message], params: SamplingParams, *, 
     if stop := [s for s in params.stop if s.strip()]:
         body["stop_sequences"] = stop
     if sampling:
-        body["temperature"] = params.temperature
-        if params.top_p < 1.0:
-            body["top_p"] = params.top_p
+        # Not arguments of the SDK any more; older models still take them.
+        body["extra_body"] = {
+            "temperature": params.temperature,
+            **({"top_p": params.top_p} if params.top_p < 1 else {}),
+        }
     return body
 
 

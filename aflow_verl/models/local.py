@@ -89,7 +89,8 @@ class LocalClient:
             ) from None
         if tokenizer.chat_template is None:
             raise RecipeError(f"models.executor.model: {directory} has no chat template; name a chat model")
-        model = model.to(target).eval()
+        torch.nn.Module.to(model, target)
+        model.eval()
         return cls(
             model, tokenizer, checkpoint_fingerprint(directory, model), max_batch=max_batch, seed=seed, threads=threads
         )

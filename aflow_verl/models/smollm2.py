@@ -20,6 +20,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from aflow_verl.errors import UserError
 
@@ -141,13 +142,14 @@ def _convert(gguf_file: Path, target: Path) -> None:
 
     directory, file = str(gguf_file.parent), gguf_file.name
     tokenizer = AutoTokenizer.from_pretrained(directory, gguf_file=file)
-    bos, eos = tokenizer.convert_ids_to_tokens([BOS_ID, EOS_ID])
+    bos, eos = (str(tokenizer.convert_ids_to_tokens(i)) for i in (BOS_ID, EOS_ID))
     if (bos, eos) != ("<|im_start|>", "<|im_end|>"):
         raise UserError(f"models: unexpected special tokens {bos!r}, {eos!r} in SmolLM2; report this as a bug")
     tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token = bos, eos, eos
     tokenizer.clean_up_tokenization_spaces = False
     tokenizer.padding_side = "left"
-    model = AutoModelForCausalLM.from_pretrained(directory, gguf_file=file, dtype=torch.float32).to(torch.bfloat16)
+    model: Any = AutoModelForCausalLM.from_pretrained(directory, gguf_file=file, dtype=torch.float32)
+    model.to(torch.bfloat16)
     for config in (model.config, model.generation_config):
         config.bos_token_id, config.eos_token_id, config.pad_token_id = BOS_ID, EOS_ID, EOS_ID
     model.config.dtype = torch.bfloat16

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import reduce
+import copy
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -17,8 +17,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from aflow_verl.errors import RecipeError, UserError
 from aflow_verl.recipe.verl_schema import config_dir
-
-_STORED = "aflow_verl_recipe"
 
 
 def read_yaml(path: Path, shown: str) -> tuple[DictConfig, str]:
@@ -59,33 +57,45 @@ def parse_overrides(overrides: list[str]) -> list[Override]:
     return parsed
 
 
-def compose_over_verl(layers: list[DictConfig], overrides: list[str], shown: str) -> DictConfig:
+def compose_over_verl(layers: list[DictConfig], overrides: list[Override], shown: str) -> DictConfig:
     """verl's configuration, the layers in order on top, then the overrides. The result is in struct mode.
 
     Raises ``RecipeError`` with the first line of Hydra's complaint; ``shown`` is the file it is about.
     """
-    node = _raw(reduce(_over, layers))
-    ConfigStore.instance().store(name=_STORED, node={"defaults": ["ppo_trainer", "_self_"], **node})
+    groups = tuple(o.input_line or "" for o in overrides if is_group(o.key_or_group))
+    values = [o for o in overrides if not is_group(o.key_or_group)]
     try:
-        with initialize_config_dir(str(config_dir()), version_base=None):
-            return compose(_STORED, overrides=overrides)
+        config = copy.deepcopy(_verl(groups))
+        for layer in layers:
+            _lay_over(config, layer)
+        OmegaConf.set_struct(config, True)
+        # What hydra.compose does last; called alone, so that verl's files are read once a process.
+        ConfigLoaderImpl._apply_overrides_to_config(values, config)
     except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
-        given = f" with {' '.join(overrides)}" if overrides else ""
+        given = f" with {' '.join(o.input_line or '' for o in overrides)}" if overrides else ""
         raise RecipeError(f"{shown}{given}: {first_line(error)}") from error
+    return config
 
 
-def _over(lower: DictConfig, upper: DictConfig) -> DictConfig:
-    """``upper`` on ``lower``; a list may replace a mapping (``benchmark``), which OmegaConf alone refuses."""
-    kept = {key: lower._get_node(key) for key in lower if not OmegaConf.is_list(upper._get_node(key))}
-    merged = OmegaConf.merge(kept, upper)
-    assert isinstance(merged, DictConfig)
-    return merged
+def is_group(key: str) -> bool:
+    """True for a choice among verl's files (``model_engine=dp``) rather than a value."""
+    return "@" in key or (config_dir() / key).is_dir()
 
 
-def _raw(config: DictConfig) -> dict[str, Any]:
-    container = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
+@lru_cache(maxsize=4)
+def _verl(groups: tuple[str, ...]) -> DictConfig:
+    with initialize_config_dir(str(config_dir()), version_base=None):
+        config = compose("ppo_trainer", overrides=list(groups))
+    OmegaConf.set_struct(config, False)
+    return config
+
+
+def _lay_over(config: DictConfig, layer: DictConfig) -> None:
+    """Merge in place; a list may replace a mapping (``benchmark``), which OmegaConf alone refuses."""
+    for key in layer:
+        if OmegaConf.is_list(layer._get_node(key)) and key in config:
+            del config[key]
+    config.merge_with(layer)
 
 
 def first_line(error: Exception) -> str:

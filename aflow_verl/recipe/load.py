@@ -15,10 +15,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from aflow_verl.config import ROOT_KEYS, AflowConfig, from_config
 from aflow_verl.errors import RecipeError, UserError
-from aflow_verl.recipe.compose import compose_over_verl, first_line, parse_overrides, read_yaml
+from aflow_verl.recipe.compose import compose_over_verl, first_line, is_group, parse_overrides, read_yaml
 from aflow_verl.recipe.origins import Origins, key_lines
 from aflow_verl.recipe.strict import all_keys, check_keys, check_kinds
-from aflow_verl.recipe.verl_schema import config_dir, read_schema
+from aflow_verl.recipe.verl_schema import read_schema
 
 BASE = Path(__file__).parents[2] / "recipes" / "base.yaml"
 
@@ -77,7 +77,7 @@ def load_recipe(path: str | Path, overrides: list[str], *, now: datetime | None 
     _check_overrides(parsed, reference, given, origins)
     lists = [o for o in parsed if o.key_or_group == "benchmark" and isinstance(o.value(), list)]
     layers = [base, given, *(OmegaConf.create({"benchmark": o.value()}) for o in lists)]
-    config = compose_over_verl(layers, [o.input_line or "" for o in parsed if o not in lists], shown)
+    config = compose_over_verl(layers, [o for o in parsed if o not in lists], shown)
     check_kinds(config, reference, ROOT_KEYS, origins.locate)
     return _finish(Path(path), overrides, config, origins, now or datetime.now())
 
@@ -104,8 +104,8 @@ def _check_overrides(parsed: list[Override], reference: DictConfig, given: DictC
     """What Hydra would accept or refuse without a hint: additions nobody reads, typing errors, removed keys of ours."""
     for override in parsed:
         key = override.key_or_group
-        if "@" in key or (config_dir() / key).is_dir():
-            continue  # one of Hydra's config groups
+        if is_group(key):
+            continue
         if override.type is OverrideType.DEL:
             if key.split(".")[0] in ROOT_KEYS:
                 raise UserError(f"{origins.locate(key)}: {key}: can't be removed; set another value instead")

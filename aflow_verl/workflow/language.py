@@ -10,29 +10,8 @@ import ast
 from collections.abc import Iterator
 
 MODULES = frozenset(
-    [
-        "asyncio",
-        "base64",
-        "binascii",
-        "bisect",
-        "collections",
-        "copy",
-        "csv",
-        "dataclasses",
-        "datetime",
-        "decimal",
-        "functools",
-        "hashlib",
-        "itertools",
-        "json",
-        "math",
-        "random",
-        "re",
-        "time",
-        "tomllib",
-        "typing",
-        "unicodedata",
-    ]
+    {"asyncio", "base64", "binascii", "bisect", "collections", "copy", "csv", "dataclasses", "datetime", "decimal"}
+    | {"functools", "hashlib", "itertools", "json", "math", "random", "re", "time", "tomllib", "typing", "unicodedata"}
 )
 """Modules that a workflow can import. (``os``, ``sys`` and ``pathlib`` load too, but are denied nearly everything.)"""
 
@@ -44,7 +23,7 @@ _NODES: dict[type[ast.AST], str] = {
     ast.AsyncWith: "async with",
     ast.TryStar: "except*",
 }
-_NAMES = frozenset({"super", "globals", "locals", "__import__", "input"})
+_FUNCTIONS = frozenset({"super", "globals", "__import__", "input"})
 _CLASS_BODY = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Assign, ast.AnnAssign, ast.Pass, ast.Expr)
 
 
@@ -61,8 +40,8 @@ def _findings(tree: ast.Module) -> Iterator[str]:
             yield from _class_findings(node)
         elif isinstance(node, ast.comprehension) and node.is_async:
             yield "async comprehensions"
-        elif isinstance(node, ast.Name) and node.id in _NAMES:
-            yield f"{node.id}()"
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _FUNCTIONS:
+            yield f"{node.func.id}()"
         elif isinstance(node, ast.Import):
             yield from (f"the module {alias.name}" for alias in node.names if alias.name.split(".")[0] not in MODULES)
         elif isinstance(node, ast.ImportFrom):

@@ -46,6 +46,7 @@ class WorkflowState:
 
         Blind to formatting, comments, docstrings, annotations, AFlow's import header, and to prompt constants that
         the code never reads (they can't change a run). Prompt texts count to the letter, since the model sees them.
+        The normal form is Python's own (``ast.unparse``), so a store belongs to one minor version of Python.
         """
         parts = [self.dataset, normalize_code(self.code), _normalize_prompts(self.prompts, self.code)]
         text = json.dumps([*parts, sorted(set(self.operators))])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
+import verl  # noqa: F401  loads our plug-ins; in the other order a module of ours would be loaded while half imported
 
 
 @pytest.fixture(scope="session")

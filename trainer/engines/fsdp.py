@@ -16,10 +16,7 @@ from verl.utils.torch_dtypes import PrecisionType
 from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead, FSDPEngineWithValueHead
 
-from trainer.engines.legal_tokens import legal_positions, restrict_
-
-LEGAL_MASS = "legal_mass"
-"""Model output [prompt + response]: unrestricted probability of the legal set where restricted, NaN elsewhere."""
+from trainer.engines.legal_tokens import LEGAL_MASS, legal_positions, restrict_
 
 
 class LegalTokensMixin:

@@ -18,6 +18,9 @@ import torch
 FIELD = "legal_token_ids"
 """Key of a row's ``extra_fields``."""
 
+LEGAL_MASS = "legal_mass"
+"""Model output [prompt + response]: unrestricted probability of the legal set where restricted, NaN elsewhere."""
+
 ILLEGAL_LOGIT = -1e9
 """Finite: an entropy multiplies it by a probability of exactly 0, and 0 * inf would be NaN."""
 

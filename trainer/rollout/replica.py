@@ -11,8 +11,6 @@ from verl.utils.device import get_device_name, get_visible_devices_keyword
 from verl.workers.rollout.base import _ROLLOUT_REGISTRY
 from verl.workers.rollout.replica import RolloutReplica, RolloutReplicaRegistry
 
-from trainer.rollout.server import TransformersServer
-
 NAME = "hf"
 """``actor_rollout_ref.rollout.name`` of this server."""
 
@@ -26,6 +24,8 @@ class TransformersReplica(RolloutReplica):
     """One server beside the worker that trains the same copy of the policy."""
 
     async def launch_servers(self) -> None:
+        from trainer.rollout.server import TransformersServer  # it imports verl, and verl imports this module
+
         placement = await self._beside_worker() if get_device_name() != "cpu" else {}
         server = (
             ray.remote(TransformersServer)
