@@ -21,7 +21,7 @@ class RecipeError(UserError):
 
 
 class InvalidAction(AflowVerlError):
-    """A reply that makes no runnable workflow. ``kind`` is a short stable tag, the message is for people and prompts."""
+    """A reply that makes no runnable workflow. ``kind`` is a short stable tag, the message is readable."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)

@@ -66,15 +66,14 @@ def _train(recipe: Recipe, progress: Progress) -> RunResult:
     config, run_dir = recipe.config, recipe.run_dir
     if recipe.ours.search.rl_weight == 0:
         progress.note(PLAIN_SEARCH)
-    _resolve_models(config, progress)
     _prepare(recipe)
+    _resolve_models(config, progress)
     variables = environment.worker_environment(device=config.trainer.device, threads=THREADS)
     environment.apply(variables)
 
     progress.phase("importing verl")
-    from trainer.launch import local
-
     from aflow_verl.env import register
+    from trainer.launch import local
 
     local.validate(config)
     register.verify()
@@ -120,7 +119,8 @@ def _start_server(ours: AflowConfig, config: DictConfig) -> Any:
 
     from aflow_verl.env.server import SearchServer
 
-    actor = ray.remote(SearchServer).options(name=SEARCH_ACTOR, num_cpus=0, max_concurrency=4096)
+    remote_class: Any = ray.remote(SearchServer)
+    actor = remote_class.options(name=SEARCH_ACTOR, num_cpus=0, max_concurrency=4096)
     server = actor.remote(
         ours, str(config.run_dir), str(config.actor_rollout_ref.model.path), int(config.data.max_prompt_length)
     )

@@ -76,11 +76,16 @@ def step_rows(
                 number("anchor", fields["anchor"]),
             )
         )
-    columns = list(zip(*rows, strict=True))
+    rewards, returns, *ids_of = zip(*rows, strict=True)
+    group_B, trajectory_B, step_B, parent_step_B, anchor_B = (np.array(column, dtype=np.int64) for column in ids_of)
     return StepRows(
-        np.array(columns[0], dtype=np.float32),
-        np.array(columns[1], dtype=np.float32),
-        *(np.array(column, dtype=np.int64) for column in columns[2:]),
+        step_rewards_B=np.array(rewards, dtype=np.float32),
+        episode_returns_B=np.array(returns, dtype=np.float32),
+        group_B=group_B,
+        trajectory_B=trajectory_B,
+        step_B=step_B,
+        parent_step_B=parent_step_B,
+        anchor_B=anchor_B,
         padding_B=padding_B,
     )
 
@@ -138,6 +143,6 @@ def gigpo_estimator(
         padding_B=rows.padding_B,
         gamma=float(config.gamma),
         omega=float(options.get("omega", 1.0)),
-        norm=str(options.get("norm", "mean_norm")),
+        norm=options.get("norm", "mean_norm"),
     )
     return context.result.advantages_BT, context.result.returns_BT

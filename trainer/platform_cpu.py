@@ -81,7 +81,7 @@ class PlatformCPU(PlatformBase):
     def is_available(self) -> bool:
         return True
 
-    def current_device(self) -> torch.device:  # an int would mean cuda:<int> to tensor.to()
+    def current_device(self) -> torch.device:  # type: ignore[override]  # an int means cuda:<int> to tensor.to()
         return torch.device("cpu")
 
     def device_count(self) -> int:

@@ -52,7 +52,7 @@ class SearchInTheLoop:
             config.trainer.max_actor_ckpt_to_keep = None
             config.trainer.max_critic_ckpt_to_keep = None
         self.search = SearchLink.connect()
-        super().__init__(config)
+        super().__init__(config)  # type: ignore[call-arg]
 
     # ---- start-up -------------------------------------------------------------------------------------------------
 

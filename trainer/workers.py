@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import nullcontext
 from typing import Any
@@ -35,7 +36,7 @@ class AflowTrainingWorker(TrainingWorker):
         _init_gloo()
         super().__init__(config=config)
 
-    @register(dispatch_mode=Dispatch.ONE_TO_ALL)
+    @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
     def score_shared_prompts(
         self, groups: list[SharedPromptGroup], batch_size: int
     ) -> dict[int, tuple[float, list[float]]]:
@@ -48,15 +49,16 @@ class AflowTrainingWorker(TrainingWorker):
         """
         rank, size = self.engine.get_data_parallel_rank(), self.engine.get_data_parallel_size()
         mine = list(range(rank, len(groups), size))
-        rounds = -(-(-(-len(groups) // size)) // batch_size)
+        rounds = math.ceil(math.ceil(len(groups) / size) / batch_size)
         dtype = getattr(self.engine, "_autocast_dtype", torch.bfloat16)
         autocast = nullcontext() if dtype == torch.float32 else torch.autocast(get_device_name(), dtype)
+        module: torch.nn.Module = self.engine.module  # type: ignore[attr-defined]
         scores: dict[int, tuple[float, list[float]]] = {}
         with self.engine.eval_mode(), torch.no_grad(), autocast:
             for i in range(rounds):
                 chunk = mine[i * batch_size : (i + 1) * batch_size]
                 batch = [groups[g] for g in chunk] or groups[:1]  # a rank without work still joins the collective
-                values = score_groups(self.engine.module, batch, device=get_device_id())
+                values = score_groups(module, batch, device=get_device_id())
                 scores.update(zip(chunk, values, strict=False))
         return scores
 

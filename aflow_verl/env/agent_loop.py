@@ -14,8 +14,8 @@ import ray
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopMetrics, AgentLoopOutput, register
 
 from aflow_verl.config import AflowConfig, from_config
-from aflow_verl.env.factory import action_format, env_settings, search_settings
 from aflow_verl.env.episode import Episode, EpisodeStart, Observation
+from aflow_verl.env.factory import action_format, env_settings, search_settings
 from aflow_verl.env.seeds import derive_seed
 from aflow_verl.env.tokens import PolicyTokens
 from aflow_verl.env.workflow_env import WorkflowEnv
@@ -29,7 +29,9 @@ NAME = "aflow"
 class AflowAgentLoop(AgentLoopBase):
     """See the module's docstring."""
 
-    async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> list[AgentLoopOutput]:
+    async def run(  # type: ignore[override]  # verl takes a list as well: one row each
+        self, sampling_params: dict[str, Any], **kwargs: Any
+    ) -> list[AgentLoopOutput]:
         """Play one episode; one output a step.
 
         Args:

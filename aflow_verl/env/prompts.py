@@ -14,7 +14,5 @@ def experience_lines(tree: TreeView, node_id: str) -> tuple[str, ...]:
     for child in (tree[child_id] for child_id in tree.children(node_id)):
         gain = paired_interval(child.grades, tree[node_id].grades)
         if gain.n:
-            lines.append(
-                f"{gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}] on {gain.n} problems: {child.action}"
-            )
+            lines.append(f"{gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}] on {gain.n} problems: {child.action}")
     return tuple(lines)

@@ -15,13 +15,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from aflow_verl.benchmarks.base import SPLITS, Benchmark
 from aflow_verl.benchmarks.catalog import create_benchmark
 from aflow_verl.config import AflowConfig
 from aflow_verl.env.champion import Champions, compare_on_heldout, write_workflow
 from aflow_verl.env.dataset import DatasetRow
 from aflow_verl.env.episode import Episode, EpisodeStart
 from aflow_verl.env.factory import action_format, root_state
-from aflow_verl.env.seeds import derive_seed
 from aflow_verl.env.shared_search import SharedSearch
 from aflow_verl.env.step_metrics import search_metrics
 from aflow_verl.env.tokens import PolicyTokens
@@ -64,10 +64,10 @@ class SearchServer:
 
     async def _open(self) -> None:
         ours = self._ours
-        self._benchmarks = {config.name: create_benchmark(config) for config in ours.benchmark}
+        self._benchmarks: dict[str, Benchmark] = {c.name: create_benchmark(c) for c in ours.benchmark}
         self._problems: dict[str, dict[str, Problem]] = {}
         for name, benchmark in self._benchmarks.items():
-            splits = [benchmark.problems(split) for split in ("train", "validation", "heldout")]
+            splits = [benchmark.problems(split) for split in SPLITS]
             self._problems[name] = {problem.id: problem for split in splits for problem in split}
         self._store = Store(self._run_dir / ours.store.path)
         formats = {name: action_format(ours, benchmark.task) for name, benchmark in self._benchmarks.items()}

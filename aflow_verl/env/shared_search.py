@@ -13,10 +13,10 @@ from itertools import groupby
 from aflow_verl.env.actions import ActionFormat, Context
 from aflow_verl.env.dataset import DatasetRow
 from aflow_verl.env.episode import Episode, EpisodeStart
-from aflow_verl.jsonl import JsonLines
 from aflow_verl.env.prompts import experience_lines
 from aflow_verl.env.seeds import generator
 from aflow_verl.env.tokens import PolicyTokens
+from aflow_verl.jsonl import JsonLines
 from aflow_verl.search.experience import ExperiencePool, ExperienceRecord
 from aflow_verl.search.node import Node
 from aflow_verl.search.qvalues import QSnapshot, ScoreGroup
@@ -101,7 +101,7 @@ class SharedSearch:
             action = episode.choices[t]["action"]
             if child_id is None and episode.invalid[t] is None:
                 continue  # stopped: nothing was tried
-            parent, child = tree[parent_id], tree[child_id] if child_id in tree else None
+            parent, child = tree[parent_id], None if child_id is None else tree[child_id]
             value = self.q.lookup(parent_id, tree.ancestors(parent_id))[0] if self.q else None
             records.append(
                 _record(parent, child, str(action), episode, episode.tree_returns[t], value.v if value else None)

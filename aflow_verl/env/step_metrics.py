@@ -10,9 +10,7 @@ from aflow_verl.env.episode import Episode
 from aflow_verl.search.tree import Tree
 
 
-def search_metrics(
-    episodes: Sequence[Episode], trees: Mapping[str, Tree], nodes_before: int
-) -> dict[str, float]:
+def search_metrics(episodes: Sequence[Episode], trees: Mapping[str, Tree], nodes_before: int) -> dict[str, float]:
     """See docs/metrics.md for each name. Shares are 0 where there is nothing to share out."""
     choices: list[dict[str, Any]] = [choice for episode in episodes for choice in episode.choices]
     invalid = [kind for episode in episodes for kind in episode.invalid]

@@ -17,8 +17,8 @@ from aflow_verl.env.prompts import experience_lines
 from aflow_verl.env.reward import episode_return, step_reward, tree_returns
 from aflow_verl.env.seeds import generator
 from aflow_verl.errors import InvalidAction
-from aflow_verl.search.node import Node
 from aflow_verl.search.catalog import always, select
+from aflow_verl.search.node import Node
 from aflow_verl.search.selection import Choice, SearchExhausted
 from aflow_verl.search.settings import SearchSettings
 from aflow_verl.types import Evaluation, Grade

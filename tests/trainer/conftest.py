@@ -31,10 +31,11 @@ def make_engine(one_rank: None, tiny_policy: Path) -> Callable[..., Any]:
     """Builds one of our CPU engines on the tiny model: ``make_engine("language_model" | "value_model")``."""
 
     def make(model_type: str) -> Any:
-        import trainer.engines.fsdp  # noqa: F401  registers
         from verl.trainer.config import CheckpointConfig
         from verl.workers.config import FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig
         from verl.workers.engine.base import EngineRegistry
+
+        import trainer.engines.fsdp  # noqa: F401  registers
 
         torch.manual_seed(0)
         model = HFModelConfig(

@@ -14,9 +14,7 @@ from trainer.rollout.server import TransformersServer
 
 @pytest.fixture
 def server(tiny_policy: Path) -> TransformersServer:
-    config = OmegaConf.create(
-        {"load_format": "auto", "dtype": "float32", "max_num_seqs": 8, "response_length": 6}
-    )
+    config = OmegaConf.create({"load_format": "auto", "dtype": "float32", "max_num_seqs": 8, "response_length": 6})
     return TransformersServer(config, OmegaConf.create({"path": str(tiny_policy)}), replica_rank=0)
 
 

@@ -64,7 +64,9 @@ def test_a_step_saves_its_checkpoint_after_step_and_before_on_step_end() -> None
     """The tree is merged in ``step``, so a checkpoint never lacks its tree."""
     source = inspect.getsource(PPOTrainer.fit)
     assert source.index("self.step(metrics") < source.index("self._save_checkpoint()") < source.index("on_step_end()")
-    assert source.index("on_step_end()") < source.index("_consume_sync_metrics()") < source.index("logger.log(data=metr")
+    assert (
+        source.index("on_step_end()") < source.index("_consume_sync_metrics()") < source.index("logger.log(data=metr")
+    )
 
 
 def test_loggers_are_a_dict_of_objects_with_log() -> None:

@@ -93,12 +93,14 @@ class CPUEngineWithValueHead(_OnCPU, FSDPEngineWithValueHead):
         hf_config.num_labels = 1
         hf_config.classifier_dropout = 0.0
         module: torch.nn.Module = AutoModelForTokenClassification.from_pretrained(
-            model_config.local_path,
+            str(model_config.local_path),
             dtype=dtype,
             config=hf_config,
             attn_implementation=model_config.override_config.get("attn_implementation", "sdpa"),
             trust_remote_code=model_config.trust_remote_code,
         )
         if model_config.enable_gradient_checkpointing:
-            module.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            module.gradient_checkpointing_enable(  # type: ignore[operator]
+                gradient_checkpointing_kwargs={"use_reentrant": False}
+            )
         return module

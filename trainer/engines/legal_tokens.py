@@ -38,7 +38,7 @@ class LegalPositions:
 def legal_positions(
     extra_fields_B: Sequence[dict[str, Any]], prompt_lengths_B: Sequence[int], response_lengths_B: Sequence[int]
 ) -> LegalPositions:
-    """Where a micro batch is restricted. The logits at position p predict token p + 1, hence ``prompt_length - 1 + t``."""
+    """Where a micro batch is restricted; the logits at position p predict token p + 1."""
     row, column, token_ids = [], [], []
     lengths_B = zip(prompt_lengths_B, response_lengths_B, strict=True)
     for b, (fields, (prompt, response)) in enumerate(zip(extra_fields_B, lengths_B, strict=True)):

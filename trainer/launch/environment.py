@@ -1,4 +1,4 @@
-"""Environment variables that verl, Ray and torch must see before they are imported, in the driver and in every worker."""
+"""Environment variables that verl, Ray and torch read when they are imported, in the driver and in every worker."""
 
 from __future__ import annotations
 

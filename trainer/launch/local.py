@@ -58,7 +58,7 @@ def local_ray(config: DictConfig, environment: Mapping[str, str]) -> Iterator[No
 
 
 def logical_cpus(ranks: int) -> int:
-    """Ray CPUs that verl's placement groups and actors of a run need: three a rank, and one each for what stands alone."""
+    """Ray CPUs that a run's placement groups and actors need: three a rank, and one each for what stands alone."""
     return 3 * ranks + 8
 
 

@@ -27,13 +27,10 @@ class TransformersReplica(RolloutReplica):
         from trainer.rollout.server import TransformersServer  # it imports verl, and verl imports this module
 
         placement = await self._beside_worker() if get_device_name() != "cpu" else {}
-        server = (
-            ray.remote(TransformersServer)
-            .options(
-                name=server_name(self.replica_rank), num_cpus=0, max_concurrency=self.max_concurrency, **placement
-            )
-            .remote(config=self.config, model_config=self.model_config, replica_rank=self.replica_rank)
-        )
+        remote_class: Any = ray.remote(TransformersServer)
+        server = remote_class.options(
+            name=server_name(self.replica_rank), num_cpus=0, max_concurrency=self.max_concurrency, **placement
+        ).remote(config=self.config, model_config=self.model_config, replica_rank=self.replica_rank)
         self.servers = [server]
         self._server_handle = server
         self._server_address = await server.ready.remote()
