@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from aflow_verl.config import AflowConfig
 from aflow_verl.env.dataset import write_dataset
+from aflow_verl.env.register import write_agent_loop_config
 from aflow_verl.errors import UserError
 from aflow_verl.models.smollm2 import NAME as SMOLLM2
 from aflow_verl.models.smollm2 import ensure_smollm2
@@ -72,11 +73,9 @@ def _train(recipe: Recipe, progress: Progress) -> RunResult:
     environment.apply(variables)
 
     progress.phase("importing verl")
-    from aflow_verl.env import register
     from trainer.launch import local
 
     local.validate(config)
-    register.verify()
     progress.phase("starting Ray")
     with local.local_ray(config, variables):
         server = _start_server(recipe.ours, config)
@@ -109,7 +108,10 @@ def _prepare(recipe: Recipe) -> None:
     rows = run_dir / "data" / "rows.parquet"
     count = int(config.trainer.total_training_steps) * int(config.data.train_batch_size)
     write_dataset(rows, recipe.ours, count)
+    agent_loops = run_dir / "data" / "agent_loops.yaml"
+    write_agent_loop_config(agent_loops)
     with open_dict(config):
+        config.actor_rollout_ref.rollout.agent.agent_loop_config_path = str(agent_loops)
         config.data.train_files = str(rows)
         config.data.val_files = str(rows)
 

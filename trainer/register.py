@@ -1,20 +1,30 @@
 """Registers the RL side with verl: loaded through the entry point group ``verl.plugins`` in every process.
 
+A process imports verl for many reasons, and the trainer is heavy to import. So where the launcher asks for it
+(``ON_DEMAND``), only the platform is registered with ``import verl``, and the processes that need more (task runner,
+training workers, rollout servers) call ``register_all`` themselves.
+
 verl swallows what a plug-in raises, at debug level; so it is printed here before it goes on.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 
-try:
-    from trainer import advantage, platform_cpu, ppo_trainer
-    from trainer.rollout import replica
-except Exception:
-    print("aflow_verl: registering the trainer with verl failed", file=sys.stderr)
-    traceback.print_exc()
-    raise
+from trainer.launch.environment import ON_DEMAND
+
+
+def register_all() -> None:
+    """Platform, estimator, trainer, rollout. Again is harmless."""
+    try:
+        from trainer import advantage, platform_cpu, ppo_trainer  # noqa: F401
+        from trainer.rollout import replica  # noqa: F401
+    except Exception:
+        print("aflow_verl: registering the trainer with verl failed", file=sys.stderr)
+        traceback.print_exc()
+        raise
 
 
 def verify() -> None:
@@ -31,6 +41,8 @@ def verify() -> None:
     from verl.workers.rollout.replica import RolloutReplicaRegistry
 
     import trainer.engines.fsdp  # noqa: F401  the engines are registered where workers are
+    from trainer import advantage, platform_cpu, ppo_trainer
+    from trainer.rollout import replica
 
     engines = EngineRegistry._engines
     known = {
@@ -45,3 +57,9 @@ def verify() -> None:
     missing = [name for name, present in known.items() if not present]
     if missing:
         raise RuntimeError(f"verl does not know our {', '.join(missing)}; reinstall aflow-verl (pip install -e .)")
+
+
+if os.environ.get(ON_DEMAND):
+    from trainer import platform_cpu  # noqa: F401
+else:
+    register_all()

@@ -1,28 +1,30 @@
-"""Registers the agent loop with verl: loaded through the entry point group ``verl.plugins`` in every process.
+"""Registers the agent loop with verl: loaded through the entry point group ``verl.plugins``.
 
-verl swallows what a plug-in raises, at debug level; so it is printed here before it goes on.
+In the processes of a run (``AFLOW_VERL_REGISTER_ON_DEMAND``) verl's agent loop workers find it by the file that
+``agent_loop_config`` writes, and no other process needs it.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
+from pathlib import Path
 
-try:
-    from aflow_verl.env import agent_loop
-except Exception:
-    print("aflow_verl: registering the agent loop with verl failed", file=sys.stderr)
-    traceback.print_exc()
-    raise
+NAME = "aflow"
+TARGET = "aflow_verl.env.agent_loop.AflowAgentLoop"
 
 
-def verify() -> None:
-    """Check that verl knows the agent loop.
+def write_agent_loop_config(path: Path) -> None:
+    """The file for ``actor_rollout_ref.rollout.agent.agent_loop_config_path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"- name: {NAME}\n  _target_: {TARGET}\n")
 
-    Raises:
-        RuntimeError: one line on what to do.
-    """
-    from verl.experimental.agent_loop.agent_loop import _agent_loop_registry
 
-    if agent_loop.NAME not in _agent_loop_registry:
-        raise RuntimeError(f"verl does not know our agent loop {agent_loop.NAME}; reinstall aflow-verl")
+if not os.environ.get("AFLOW_VERL_REGISTER_ON_DEMAND"):
+    try:
+        from aflow_verl.env import agent_loop  # noqa: F401
+    except Exception:
+        print("aflow_verl: registering the agent loop with verl failed", file=sys.stderr)
+        traceback.print_exc()
+        raise

@@ -109,8 +109,11 @@ class Evaluator:
         self._count(stored=sum(problem.id in known for problem in problems))
         tasks = {p.id: self._task(state, p) for p in problems if p.id not in known}
         # Shielded: the run may have other waiters, and its grade is worth storing in any case.
-        new = await asyncio.gather(*(asyncio.shield(task) for task in tasks.values()))
-        grades = {**known, **{grade.problem_id: grade for grade in new}}
+        ended = await asyncio.gather(*(asyncio.shield(task) for task in tasks.values()), return_exceptions=True)
+        for outcome in ended:
+            if isinstance(outcome, BaseException):
+                raise outcome  # only now: the other runs have ended, and what they gave is stored
+        grades = {**known, **{task_id: task.result() for task_id, task in tasks.items()}}
         return Evaluation(tuple(grades[problem.id] for problem in problems))
 
     def counters(self) -> Counters:

@@ -147,7 +147,7 @@ def _convert(gguf_file: Path, target: Path) -> None:
         raise UserError(f"models: unexpected special tokens {bos!r}, {eos!r} in SmolLM2; report this as a bug")
     tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token = bos, eos, eos
     tokenizer.clean_up_tokenization_spaces = False
-    tokenizer.padding_side = "left"
+    tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = "left"  # an attribute alone is not saved
     model: Any = AutoModelForCausalLM.from_pretrained(directory, gguf_file=file, dtype=torch.float32)
     model.to(torch.bfloat16)
     for config in (model.config, model.generation_config):

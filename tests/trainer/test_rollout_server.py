@@ -60,12 +60,19 @@ async def test_free_log_probs_are_those_of_the_model(server: TransformersServer,
         assert output.log_probs[t] == pytest.approx(float(log_probs[2 + t, token]), abs=1e-4)
 
 
+async def _sync(server: TransformersServer, named: dict[str, torch.Tensor], step: int) -> float:
+    """In two parts, as the adapter sends them."""
+    names = list(named)
+    await server.receive_weights({name: named[name] for name in names[:3]})
+    await server.receive_weights({name: named[name] for name in names[3:]})
+    return await server.finish_update(step)
+
+
 async def test_weights_arrive_and_the_change_is_told(server: TransformersServer, tiny_policy: Path) -> None:
     named = AutoModelForCausalLM.from_pretrained(tiny_policy).state_dict()
-    assert await server.update_weights(named, global_steps=3) == 0.0
+    assert await _sync(server, named, 3) == 0.0
     before = await _ask(server, [11, 12, 13], temperature=0.0)
-    doubled = {name: value * 1.1 for name, value in named.items()}
-    assert await server.update_weights(doubled, global_steps=4) == pytest.approx(0.1, rel=1e-3)
+    assert await _sync(server, {name: value * 1.1 for name, value in named.items()}, 4) == pytest.approx(0.1, rel=1e-3)
     assert await server.relative_change() == pytest.approx(0.1, rel=1e-3)
     after = await _ask(server, [11, 12, 13], temperature=0.0)
     assert before.extra_fields["global_steps"] == 3
@@ -73,11 +80,14 @@ async def test_weights_arrive_and_the_change_is_told(server: TransformersServer,
     assert before.log_probs != after.log_probs
 
 
-async def test_a_missing_parameter_is_an_error(server: TransformersServer, tiny_policy: Path) -> None:
+async def test_missing_and_unknown_parameters_are_errors(server: TransformersServer, tiny_policy: Path) -> None:
     named = AutoModelForCausalLM.from_pretrained(tiny_policy).state_dict()
+    with pytest.raises(RuntimeError, match=r"unknown \['other'\]"):
+        await server.receive_weights({"other": torch.zeros(1)})
     named.pop("model.norm.weight")
+    await server.receive_weights(named)
     with pytest.raises(RuntimeError, match=r"missing \['model.norm.weight'\]"):
-        await server.update_weights(named)
+        await server.finish_update(1)
 
 
 async def test_requests_wait_while_generation_is_held(server: TransformersServer) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, MutableMapping
 
+ON_DEMAND = "AFLOW_VERL_REGISTER_ON_DEMAND"
+"""What ``trainer.register`` and ``aflow_verl.env.register`` read; named here because this module comes before verl."""
+
 
 def worker_environment(*, device: str, threads: int) -> dict[str, str]:
     """What the processes of a run need.
@@ -20,6 +23,10 @@ def worker_environment(*, device: str, threads: int) -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DEDUP_LOGS": "0",
         "HYDRA_FULL_ERROR": "1",
+        ON_DEMAND: "1",
+        # Idle Ray workers, one a logical CPU, cost a hundred megabytes each and nobody needs them.
+        "RAY_prestart_worker_first_driver": "0",
+        "RAY_enable_worker_prestart": "0",
     }
     if device == "cpu":
         environment |= {

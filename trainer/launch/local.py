@@ -9,12 +9,13 @@ from typing import Any
 import ray
 from omegaconf import DictConfig, OmegaConf
 from verl.trainer.constants_ppo import get_ppo_ray_runtime_env
-from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
+from verl.trainer.main_ppo import run_ppo
 from verl.trainer.ppo.utils import need_critic, need_reference_policy
 from verl.utils.config import validate_config
 
 from aflow_verl.errors import RecipeError
 from trainer import register
+from trainer.launch.task_runner import AflowTaskRunner
 
 
 def validate(config: DictConfig) -> None:
@@ -29,6 +30,7 @@ def validate(config: DictConfig) -> None:
             use_reference_policy=need_reference_policy(config),
             use_critic=need_critic(config),
         )
+        register.register_all()
         register.verify()
     except (AssertionError, ValueError, RuntimeError) as error:
         raise RecipeError(f"verl refuses the recipe: {' '.join(str(error).split())}") from error
@@ -64,4 +66,4 @@ def logical_cpus(ranks: int) -> int:
 
 def train(config: DictConfig) -> None:
     """Run verl's PPO in the Ray instance that is up; returns when training has ended."""
-    run_ppo(config, task_runner_class=TaskRunnerV1)
+    run_ppo(config, task_runner_class=ray.remote(AflowTaskRunner))

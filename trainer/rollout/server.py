@@ -18,6 +18,7 @@ from verl.utils.torch_dtypes import PrecisionType
 from verl.workers.rollout.replica import TokenOutput
 
 from aflow_verl.models.decoding import BatchDecoder, Row
+from trainer.rollout.weights import WeightUpdate
 
 
 class TransformersServer:
@@ -34,6 +35,7 @@ class TransformersServer:
         self._model = _load(config, model_config).to(self._device).eval()
         tokenizer = hf_tokenizer(model_config.path, trust_remote_code=model_config.get("trust_remote_code", False))
         self._decoder = BatchDecoder(self._model, tokenizer)
+        self._update = WeightUpdate(self._model)
         self._global_steps: int | None = None
         self._relative_change = float("nan")
         self._waiting: list[tuple[Row, asyncio.Future[None]]] = []
@@ -102,36 +104,28 @@ class TransformersServer:
                 if not future.done():
                     future.set_result(None)
 
-    async def update_weights(self, named: dict[str, torch.Tensor], global_steps: int | None = None) -> float:
-        """Take over the policy's weights.
+    async def receive_weights(self, named: dict[str, torch.Tensor]) -> None:
+        """Take over some of the policy's weights; ``finish_update`` follows the last part.
+
+        Raises:
+            RuntimeError: the model has no parameter of such a name.
+        """
+        await asyncio.to_thread(self._update.take, named)
+
+    async def finish_update(self, global_steps: int | None = None) -> float:
+        """The policy's weights are complete.
 
         Returns:
             Relative change ``|new - old| / |old|`` (Frobenius norms over all parameters).
 
         Raises:
-            RuntimeError: a parameter of the model is missing (tied output embeddings aside).
+            RuntimeError: a parameter did not arrive (tied output embeddings aside).
         """
-        change = await asyncio.to_thread(self._copy_weights, named)
-        self._relative_change = change
+        self._relative_change = self._update.finish()
+        self._update = WeightUpdate(self._model)
         if global_steps is not None:
             self._global_steps = global_steps
-        return change
-
-    @torch.no_grad()
-    def _copy_weights(self, named: dict[str, torch.Tensor]) -> float:
-        own = self._model.state_dict()
-        tied = {"lm_head.weight"} if getattr(self._model.config, "tie_word_embeddings", False) else set()
-        missing = sorted(set(own) - set(named) - tied)
-        unknown = sorted(set(named) - set(own))
-        if missing or unknown:
-            raise RuntimeError(f"weight sync: missing {missing[:5]}, unknown {unknown[:5]}")
-        difference = norm = 0.0
-        for name, value in named.items():
-            old = own[name].float().clone()
-            own[name].copy_(value)
-            difference += float((own[name].float() - old).square().sum())
-            norm += float(old.square().sum())
-        return (difference / max(norm, 1e-30)) ** 0.5
+        return self._relative_change
 
     async def relative_change(self) -> float:
         """What the last weight sync changed; NaN before the first."""
