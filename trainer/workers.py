@@ -13,7 +13,7 @@ from verl.single_controller.base.decorator import Dispatch, register
 from verl.utils.device import get_device_id, get_device_name
 from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
 
-import trainer.engines.fsdp  # noqa: F401  registers the engines in this process
+import trainer.engines.fsdp
 import trainer.rollout.replica  # noqa: F401  and the rollout's adapter
 from trainer.shared_prompt import SharedPromptGroup, score_groups
 

@@ -8,7 +8,8 @@ from verl.trainer.main_ppo import TaskRunnerV1
 
 from trainer.register import register_all
 
-_TaskRunner: Any = TaskRunnerV1.__ray_metadata__.modified_class  # the class behind verl's Ray actor
+_RemoteTaskRunner: Any = TaskRunnerV1
+_TaskRunner: Any = _RemoteTaskRunner.__ray_metadata__.modified_class  # the class behind the Ray actor
 
 
 class AflowTaskRunner(_TaskRunner):
