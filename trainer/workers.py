@@ -15,6 +15,7 @@ from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
 
 import trainer.engines.fsdp
 import trainer.rollout.replica  # noqa: F401  and the rollout's adapter
+from trainer.launch.environment import THREADS
 from trainer.shared_prompt import SharedPromptGroup, score_groups
 
 
@@ -35,6 +36,8 @@ class AflowTrainingWorker(TrainingWorker):
 
     def __init__(self, config: Any) -> None:
         _init_gloo()
+        if get_device_name() == "cpu":  # Ray gives an actor of one logical CPU one thread
+            torch.set_num_threads(int(os.environ.get(THREADS, "1")))
         super().__init__(config=config)
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]

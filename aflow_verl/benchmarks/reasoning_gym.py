@@ -6,11 +6,8 @@ Several tasks share each split evenly, in turn.
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -19,20 +16,12 @@ from reasoning_gym.factory import DATASETS
 
 from aflow_verl.benchmarks.answers import final_answer, is_number, last_number
 from aflow_verl.benchmarks.base import SPLITS, Split
+from aflow_verl.benchmarks.task_spec import TaskSpec, parse_task
 from aflow_verl.errors import RecipeError
 from aflow_verl.types import Problem
 
-_SPEC = re.compile(r"\s*(\w+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _OVERSAMPLE = 8
 """Candidates made per problem asked for, so that repeated texts can be left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class TaskSpec:
-    """One task of a recipe."""
-
-    name: str
-    settings: Mapping[str, Any]
 
 
 class ReasoningGym:
@@ -45,7 +34,7 @@ class ReasoningGym:
         """Raises ``RecipeError`` for an unknown task or setting, or where too few different problems exist."""
         if not tasks:
             raise RecipeError("benchmark.tasks: reasoning_gym needs at least one task, for example letter_counting")
-        specs = [parse_task(text) for text in tasks]
+        specs = [_checked(text) for text in tasks]
         self.task = "Solve: " + ", ".join(dict.fromkeys(spec.name.replace("_", " ") for spec in specs)) + "."
         self._datasets = [_dataset(spec, 1, 0) for spec in specs]
         seen: set[str] = set()
@@ -75,28 +64,13 @@ def candidates(answer: str, reference: str) -> tuple[str, ...]:
     return (final, answer.strip())
 
 
-def parse_task(text: str) -> TaskSpec:
-    """``name`` or ``name(setting=value, ...)``, values as Python literals. Raises ``RecipeError``."""
-    match = _SPEC.fullmatch(text)
-    if match is None:
-        raise RecipeError(f"benchmark.tasks: {text!r} is neither name nor name(setting=value, ...)")
-    name, arguments = match.groups()
-    if name not in DATASETS:
-        close = get_close_matches(name, DATASETS, n=1)
-        raise RecipeError(
-            f"benchmark.tasks: reasoning_gym has no task {name!r}" + (f"; did you mean {close[0]}?" if close else "")
-        )
-    try:
-        call = ast.parse(f"f({arguments or ''})", mode="eval").body
-        assert isinstance(call, ast.Call)
-        settings = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-    except (SyntaxError, ValueError):
-        raise RecipeError(
-            f"benchmark.tasks: {text!r}: settings must read name=value, values plain numbers or texts"
-        ) from None
-    if call.args or "None" in settings or {"seed", "size"} & settings.keys():
-        raise RecipeError(f"benchmark.tasks: {text!r}: only named settings other than seed and size")
-    return TaskSpec(name, settings)
+def _checked(text: str) -> TaskSpec:
+    spec = parse_task(text)
+    if spec.name not in DATASETS:
+        close = get_close_matches(spec.name, DATASETS, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise RecipeError(f"benchmark.tasks: reasoning_gym has no task {spec.name!r}{hint}")
+    return spec
 
 
 def _dataset(spec: TaskSpec, size: int, seed: int) -> Any:

@@ -9,9 +9,11 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from aflow_verl.benchmarks.task_spec import parse_task
 from aflow_verl.checks.finding import Finding, error, missing, note
 from aflow_verl.checks.machine import Machine
 from aflow_verl.config import BenchmarkConfig
+from aflow_verl.errors import RecipeError
 from aflow_verl.recipe.load import Recipe
 
 SMOLLM2 = "smollm2-135m"
@@ -120,10 +122,15 @@ def _reasoning_gym(key: str, benchmark: BenchmarkConfig) -> Iterator[Finding]:
         )
     known = _task_names()
     for task in benchmark.tasks:
-        if known and task not in known:
-            close = get_close_matches(task, known, n=1)
+        try:
+            name = parse_task(task).name
+        except RecipeError as refused:
+            yield error(f"{key}.tasks", str(refused).removeprefix("benchmark.tasks: "), "write name or name(setting=1)")
+            continue
+        if known and name not in known:
+            close = get_close_matches(name, known, n=1)
             todo = f"did you mean {close[0]}?" if close else "see the gallery of reasoning-gym"
-            yield error(f"{key}.tasks", f"reasoning_gym has no task '{task}'", todo)
+            yield error(f"{key}.tasks", f"reasoning_gym has no task '{name}'", todo)
 
 
 @lru_cache(maxsize=1)

@@ -16,7 +16,7 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopMetr
 from aflow_verl.config import AflowConfig, from_config
 from aflow_verl.env.episode import Episode, EpisodeStart, Observation
 from aflow_verl.env.factory import action_format, env_settings, search_settings
-from aflow_verl.env.register import NAME
+from aflow_verl.env.loop_config import NAME
 from aflow_verl.env.seeds import derive_seed
 from aflow_verl.env.tokens import PolicyTokens
 from aflow_verl.env.workflow_env import WorkflowEnv

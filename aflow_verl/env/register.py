@@ -1,7 +1,7 @@
 """Registers the agent loop with verl: loaded through the entry point group ``verl.plugins``.
 
 In the processes of a run (``AFLOW_VERL_REGISTER_ON_DEMAND``) verl's agent loop workers find it by the file that
-``agent_loop_config`` writes, and no other process needs it.
+``loop_config`` writes, and no other process needs it.
 """
 
 from __future__ import annotations
@@ -9,17 +9,6 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from pathlib import Path
-
-NAME = "aflow"
-TARGET = "aflow_verl.env.agent_loop.AflowAgentLoop"
-
-
-def write_agent_loop_config(path: Path) -> None:
-    """The file for ``actor_rollout_ref.rollout.agent.agent_loop_config_path``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"- name: {NAME}\n  _target_: {TARGET}\n")
-
 
 if not os.environ.get("AFLOW_VERL_REGISTER_ON_DEMAND"):
     try:

@@ -3,7 +3,8 @@
 import pytest
 
 from aflow_verl.benchmarks.base import SPLITS, Split
-from aflow_verl.benchmarks.reasoning_gym import ReasoningGym, parse_task
+from aflow_verl.benchmarks.reasoning_gym import ReasoningGym
+from aflow_verl.benchmarks.task_spec import parse_task
 from aflow_verl.errors import RecipeError
 
 SIZES: dict[Split, int] = {"train": 7, "validation": 4, "heldout": 5}

@@ -8,6 +8,9 @@ from collections.abc import Mapping, MutableMapping
 ON_DEMAND = "AFLOW_VERL_REGISTER_ON_DEMAND"
 """What ``trainer.register`` and ``aflow_verl.env.register`` read; named here because this module comes before verl."""
 
+THREADS = "AFLOW_VERL_THREADS"
+"""OpenMP threads a process; Ray overwrites ``OMP_NUM_THREADS``."""
+
 
 def worker_environment(*, device: str, threads: int) -> dict[str, str]:
     """What the processes of a run need.
@@ -32,6 +35,7 @@ def worker_environment(*, device: str, threads: int) -> dict[str, str]:
         environment |= {
             "VERL_PLATFORM": "cpu",
             "OMP_NUM_THREADS": str(threads),
+            THREADS: str(threads),
             "OMP_WAIT_POLICY": "passive",
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         }

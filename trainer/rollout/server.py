@@ -18,6 +18,7 @@ from verl.utils.torch_dtypes import PrecisionType
 from verl.workers.rollout.replica import TokenOutput
 
 from aflow_verl.models.decoding import BatchDecoder, Row
+from trainer.launch.environment import THREADS
 from trainer.rollout.weights import WeightUpdate
 
 
@@ -28,7 +29,7 @@ class TransformersServer:
     """How long the first request of an idle server waits for company."""
 
     def __init__(self, config: Any, model_config: Any, replica_rank: int) -> None:
-        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+        torch.set_num_threads(int(os.environ.get(THREADS, "1")))
         self._config = config
         self._replica_rank = replica_rank
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

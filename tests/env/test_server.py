@@ -1,0 +1,171 @@
+"""The search server without Ray: episodes, merges, critic values, resume, the best workflow."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aflow_verl.config import AflowConfig, BenchmarkConfig, EnvConfig, ExecutorConfig, ModelsConfig
+from aflow_verl.env.dataset import make_row
+from aflow_verl.env.episode import Episode
+from aflow_verl.env.factory import action_format, env_settings, search_settings
+from aflow_verl.env.server import SearchServer
+from aflow_verl.env.workflow_env import WorkflowEnv
+from aflow_verl.errors import UserError
+from aflow_verl.search.qvalues import QSnapshot, QValue
+from aflow_verl.types import Evaluation
+from aflow_verl.workflow.state import WorkflowState
+
+OURS = AflowConfig(
+    benchmark=(BenchmarkConfig("simulated", train=12, validation=6, heldout=8),),
+    env=EnvConfig(steps=2, problems=4),
+    models=ModelsConfig(ExecutorConfig(kind="simulated", model="ladder")),
+)
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def open_server(tmp_path: Path, tiny_policy: Path) -> Open:
+    """``async with open_server(ours) as server``: a started server on this test's run directory."""
+
+    @asynccontextmanager
+    async def opened(ours: AflowConfig = OURS, step: int = 0) -> AsyncIterator[SearchServer]:
+        server = SearchServer(ours, str(tmp_path), str(tiny_policy), 512)
+        await server.start()
+        await server.resume(step)
+        yield server
+        await server.close()
+
+    return opened
+
+
+async def _episode(server: SearchServer, step: int, index: int, session: int, picks: tuple[int, ...]) -> Episode:
+    """Play one episode that takes the listed replies by position."""
+    row = make_row(0, ("simulated",), replace(OURS.env.start, snapshot=1.0, root=0.0, random=0.0), index)
+    start = await server.begin_episode(step, vars(row))
+    ids = [problem.id for problem in start.problems]
+
+    async def evaluate(state: WorkflowState) -> Evaluation:
+        return await server.evaluate(start.benchmark, state, ids)
+
+    env = WorkflowEnv(
+        start, session, env_settings(OURS, 0.9), search_settings(OURS), action_format(OURS, start.task), evaluate, 0
+    )
+    for pick in picks:
+        observation = await env.observe()
+        assert observation.replies is not None
+        await env.step(observation.replies[pick], log_prob=-0.7, response_ids=(20 + pick, 2))
+    episode = env.episode()
+    await server.finish_episode("uid", episode)
+    return episode
+
+
+async def test_episodes_merge_in_key_order_and_make_the_next_snapshot(open_server: Open, tmp_path: Path) -> None:
+    async with open_server() as server:
+        second = await _episode(server, 1, 0, session=1, picks=(1, 0))
+        first = await _episode(server, 1, 0, session=0, picks=(0, 1))
+        lost = await _episode(server, 1, 0, session=2, picks=(2,))
+        metrics = await server.merge(1, [("uid", 1), ("uid", 0)])
+        tree = server._search.trees["simulated"]
+        assert metrics["search/tree_size"] == len(tree) == metrics["search/new_workflows"] + 1
+        assert {first.children[0], second.children[0]} <= {node.id for node in tree}
+        assert lost.children[0] not in tree or lost.children[0] in {*first.children, *second.children}
+        assert metrics["search/valid_action_rate"] == 1.0
+        assert metrics["search/q_coverage"] == metrics["search/alpha_effective"] == 0.0
+        lines = [json.loads(line) for line in (tmp_path / "choices.jsonl").read_text().splitlines()]
+        assert [(line["session"], line["t"]) for line in lines] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
+async def test_every_node_is_offered_to_the_critic_and_siblings_share_a_prompt(open_server: Open) -> None:
+    async with open_server() as server:
+        for session, picks in enumerate([(0,), (1,), (2,)]):
+            await _episode(server, 1, 0, session, picks)
+        await server.merge(1, [("uid", k) for k in range(3)])
+        groups, returns = await server.to_score()
+        tree = server._search.trees["simulated"]
+        assert sorted(g.node_id for g in groups if g.node_id) == sorted(node.id for node in tree)
+        [shared] = [g for g in groups if g.actions]
+        assert shared.node_id is None  # the root's own prompt leaves out what was tried
+        assert {child for child, _ in shared.actions} == set(tree.children(tree.root_id))
+        assert {ids for _, ids in shared.actions} == {(20, 2), (21, 2), (22, 2)}
+        assert set(returns) == {tree.root_id}
+        assert len(returns[tree.root_id]) == 3
+
+
+async def test_published_values_reach_the_next_episodes(open_server: Open) -> None:
+    async with open_server() as server:
+        await _episode(server, 1, 0, 0, (0,))
+        await server.merge(1, [("uid", 0)])
+        tree = server._search.trees["simulated"]
+        values = {node.id: QValue(0.1 * k, None, 1) for k, node in enumerate(tree)}
+        await server.publish(1, QSnapshot(weights_step=1, values=values))
+        episode = await _episode(server, 2, 1, 0, (0, 0))
+        metrics = await server.merge(2, [("uid", 0)])
+        assert metrics["search/q_coverage"] == 1.0
+        assert metrics["search/alpha_effective"] == pytest.approx(0.5)
+        assert all("q" in part for part in episode.choices[0]["parts"])
+
+
+async def test_a_resume_sees_the_tree_of_its_step_and_evaluates_nothing_again(open_server: Open) -> None:
+    async with open_server() as server:
+        await _episode(server, 1, 0, 0, (0, 0))
+        await server.merge(1, [("uid", 0)])
+        await server.finish_step(1)
+        nodes = {node.id: dict(node.grades) for node in server._search.trees["simulated"]}
+        await _episode(server, 2, 1, 0, (1, 1))
+        await server.merge(2, [("uid", 0)])
+    async with open_server(step=1) as server:
+        assert {node.id: dict(node.grades) for node in server._search.trees["simulated"]} == nodes
+        await _episode(server, 2, 1, 0, (1, 1))
+        await server.merge(2, [("uid", 0)])
+        assert server._totals()["runs"] == 0
+        assert len(server._search.trees["simulated"]) > len(nodes)
+
+
+async def test_the_best_workflow_is_written_and_compared_on_heldout(open_server: Open, tmp_path: Path) -> None:
+    async with open_server() as server:
+        seed_score = json.loads((tmp_path / "best_workflow" / "score.json").read_text())["validation"]
+        for session in range(3):
+            await _episode(server, 1, 0, session, (session, 0))
+        await server.merge(1, [("uid", k) for k in range(3)])
+        metrics = await server.finish_step(1)
+        assert metrics["search/best_score"] >= seed_score
+        assert metrics["eval/model_calls"] > 0
+        assert metrics["eval/infrastructure_failures"] == 0
+        assert (await server.finish_step(2))["eval/model_calls"] >= 0
+        result = await server.result()
+        entry = result["benchmarks"]["simulated"]
+        assert entry["best"]["heldout"]["n"] == entry["gain"]["n"] == 8
+        assert entry["best"]["heldout"]["low"] <= entry["best"]["heldout"]["mean"] <= entry["best"]["heldout"]["high"]
+        assert "class Workflow" in (tmp_path / "best_workflow" / "graph.py").read_text()
+        assert result["totals"]["cost_usd"] == 0.0
+        assert await server.status() == {"phase": "starting the workers", "starting": False}
+
+
+async def test_random_and_root_starts_stand_alone(open_server: Open) -> None:
+    async with open_server() as server:
+        for session in range(2):
+            await _episode(server, 1, 0, session, (session, 0))
+        await server.merge(1, [("uid", k) for k in range(2)])
+        row = make_row(0, ("simulated",), OURS.env.start, 0)
+        root = server._search.trees["simulated"].root_id
+        for kind in ("root", "random"):
+            start = await server.begin_episode(2, vars(replace(row, start=kind)))
+            assert len(start.tree) == 1
+            assert (start.tree.root_id == root) or kind == "random"
+            assert all(problem.reference == "" for problem in start.problems)
+        snapshot = await server.begin_episode(2, vars(replace(row, start="snapshot")))
+        assert len(snapshot.tree) > 1
+
+
+async def test_a_failed_start_reaches_everyone_who_waits(tmp_path: Path, tiny_policy: Path) -> None:
+    (tmp_path / "tree.sqlite").write_text("not a database, but long enough to be read as one " * 40)
+    server = SearchServer(OURS, str(tmp_path), str(tiny_policy), 512)
+    with pytest.raises(UserError):
+        await server.start()
+    with pytest.raises(UserError, match=r"tree\.sqlite"):
+        await server.resume(0)

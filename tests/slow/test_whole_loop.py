@@ -1,0 +1,117 @@
+"""The closed loop end to end, its proofs in the metrics, kill and resume, two ranks."""
+
+import json
+import math
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+NAMES = """
+search/best_score search/tree_size search/new_workflows search/valid_action_rate search/q_coverage search/q_inherited
+search/q_changed_choice search/alpha_effective policy/legal_mass gigpo/step_group_size gigpo/singleton_share
+gigpo/equal_return_groups gigpo/episode_advantage_std gigpo/step_advantage_std critic_export/nodes
+critic_export/seconds critic_export/rank_correlation eval/model_calls eval/cache_hit_rate eval/seconds
+eval/infrastructure_failures
+""".split()
+
+
+def _grades(path: Path) -> set[tuple[Any, ...]]:
+    if not path.exists():
+        return set()
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as store:
+        try:
+            return set(store.execute("SELECT state_hash, fingerprint, problem_id FROM grades"))
+        except sqlite3.OperationalError:
+            return set()
+
+
+def _watch_for_second_evaluations(path: Path) -> None:
+    """Let the store itself note every attempt to add a grade that it has."""
+    with sqlite3.connect(path) as store:
+        store.execute("CREATE TABLE again (problem_id TEXT)")
+        store.execute(
+            "CREATE TRIGGER watch BEFORE INSERT ON grades WHEN EXISTS (SELECT 1 FROM grades WHERE state_hash ="
+            " NEW.state_hash AND fingerprint = NEW.fingerprint AND problem_id = NEW.problem_id)"
+            " BEGIN INSERT INTO again VALUES (NEW.problem_id); END"
+        )
+
+
+def test_the_loop_is_closed_and_survives_kill_9_in_the_middle_of_a_step(start_run: Callable[..., Any]) -> None:
+    overrides = ("trainer.total_training_steps=4", "critic.optim.lr=3e-3")
+    run = start_run(*overrides)
+    store = run.run_dir / "tree.sqlite"
+    known: dict[str, int] = {}
+
+    def in_the_middle_of_step_2() -> bool:
+        if not (run.run_dir / "checkpoints" / "global_step_1" / "complete").exists():
+            return False
+        known.setdefault("after step 1", len(_grades(store)))
+        return len(run.metrics()) == 1 and len(_grades(store)) > known["after step 1"]
+
+    run.kill_when(in_the_middle_of_step_2)
+    before = _grades(store)
+    assert len(before) > known["after step 1"]
+    _watch_for_second_evaluations(store)
+
+    resumed = start_run(*overrides)
+    code, out, err = resumed.finish()
+    assert code == 0, err
+    metrics = resumed.metrics()
+    assert [line["step"] for line in metrics] == [1, 2, 3, 4]
+    with sqlite3.connect(store) as opened:
+        assert opened.execute("SELECT count(*) FROM again").fetchone() == (0,)
+    assert before <= _grades(store)
+
+    for line in metrics:
+        assert set(NAMES) <= set(line)
+        assert line["actor/grad_norm"] > 0
+        assert math.isfinite(line["critic/vf_loss"])
+        assert line["gigpo/step_group_size"] > 1
+        assert line["rollout/weights_change"] > 0
+        assert line["critic_export/nodes"] == line["search/tree_size"]
+        assert 0 < line["policy/legal_mass"] < 1
+        assert line["eval/infrastructure_failures"] == 0
+    assert metrics[0]["search/alpha_effective"] == 0
+    assert all(line["search/q_coverage"] > 0.9 and line["search/alpha_effective"] > 0 for line in metrics[1:])
+    sizes = [line["search/tree_size"] for line in metrics]
+    assert sizes == sorted(sizes)
+
+    files = {path.name for path in resumed.run_dir.iterdir()}
+    assert {"recipe.resolved.yaml", "metrics.jsonl", "choices.jsonl", "tree.sqlite", "log.txt", "result.json"} <= files
+    assert {"graph.py", "prompt.py", "score.json"} <= {p.name for p in (resumed.run_dir / "best_workflow").iterdir()}
+    choices = [json.loads(line) for line in (resumed.run_dir / "choices.jsonl").read_text().splitlines()]
+    assert {choice["step"] for choice in choices} == {1, 2, 3, 4}
+    assert len(choices) == sum(line["env/rows"] for line in metrics)
+    assert "held-out" in out
+    assert str(resumed.run_dir / "best_workflow") in out
+    assert "WorkerDict" not in out  # verl's and Ray's output is in the log
+
+    done = start_run(*overrides)  # a finished run: nothing left to train
+    code, out, err = done.finish()
+    assert code == 0, err
+    assert [line["step"] for line in done.metrics()] == [1, 2, 3, 4]
+
+
+def test_two_ranks_without_padding_and_without_q(start_run: Callable[..., Any]) -> None:
+    run = start_run(
+        "trainer.n_gpus_per_node=2",
+        "actor_rollout_ref.model.use_remove_padding=true",
+        "critic.model.use_remove_padding=true",
+        "search.rl_weight=0",
+        "trainer.total_training_steps=2",
+        "trainer.save_freq=-1",
+    )
+    code, out, err = run.finish()
+    assert code == 0, err
+    assert "plain AFlow-style search" in out
+    first, second = run.metrics()
+    assert first["actor/grad_norm"] > 0
+    assert second["search/alpha_effective"] == 0
+    assert second["search/q_changed_choice"] == 0
+    assert second["critic_export/nodes"] == second["search/tree_size"]
+    assert second["training/rollout_probs_diff_max"] < 1e-3  # rollout and packed actor see the same policy
