@@ -36,6 +36,9 @@ from aflow_verl.search.store import Store
 from aflow_verl.types import Evaluation, Problem
 from aflow_verl.workflow.state import WorkflowState
 
+USED = "used"
+"""Store's key of what a run has used up to its last finished step."""
+
 
 class SearchServer:
     """See the module's docstring. Made into an actor by ``aflow_verl.run``; methods are called by name."""
@@ -50,6 +53,7 @@ class SearchServer:
         self._started = time.time()
         self._ready: asyncio.Future[None] = asyncio.get_event_loop().create_future()
         self._counted: dict[str, float] = {}
+        self._earlier: dict[str, float] = {}
 
     # ---- life -----------------------------------------------------------------------------------------------------
 
@@ -72,6 +76,7 @@ class SearchServer:
         self._store = Store(self._run_dir / ours.store.path)
         formats = {name: action_format(ours, benchmark.task) for name, benchmark in self._benchmarks.items()}
         roots = {name: root_state(ours, name) for name in self._benchmarks}
+        self._earlier = self._store.get_meta(USED, {})
         choices = JsonLines(self._run_dir / "choices.jsonl")
         self._search = SharedSearch(self._store, choices, roots, formats, ours.seed)
         self._tokens = PolicyTokens(await asyncio.to_thread(self._tokenizer), max_prompt_tokens=self._max_prompt_tokens)
@@ -195,6 +200,7 @@ class SearchServer:
         totals = self._totals()
         step = {name: value - self._counted.get(name, 0.0) for name, value in totals.items()}
         self._counted = totals
+        self._store.put_meta(USED, self._used())
         return {
             "eval/model_calls": step["model_calls"],
             "eval/cache_hit_rate": 1.0 - step["model_calls"] / step["calls"] if step["calls"] else 0.0,
@@ -227,10 +233,15 @@ class SearchServer:
             )
             self._write_best(name, results[name])
             results[name]["path"] = str(self._best_folder(name))
-        return {"benchmarks": results, "totals": self._result_totals(), "seconds": time.time() - self._started}
+        used: dict[str, float | None] = dict(self._used())
+        seconds = used.pop("wall_seconds")
+        if used["unpriced_calls"]:
+            used["cost_usd"] = None
+        return {"benchmarks": results, "totals": used, "seconds": seconds}
 
-    def _result_totals(self) -> dict[str, float | None]:
-        totals: dict[str, float | None] = dict(self._totals())
-        if totals["unpriced_calls"]:
-            totals["cost_usd"] = None
-        return totals
+    def _used(self) -> dict[str, float]:
+        """What the run has used so far, the time before a resume included."""
+        used = Counter(self._earlier)
+        used.update(self._totals())
+        used.update({"wall_seconds": time.time() - self._started})
+        return dict(used)

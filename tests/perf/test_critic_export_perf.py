@@ -43,9 +43,8 @@ def test_nodes_a_second(tiny_policy: Path) -> None:
 
     def shared() -> list[float]:
         groups = [*parents, *leaves]
-        scores = [
-            score for k in range(0, len(groups), BATCH) for score in score_groups(critic, groups[k : k + BATCH], device="cpu")
-        ]
+        batches = [groups[k : k + BATCH] for k in range(0, len(groups), BATCH)]
+        scores = [score for batch in batches for score in score_groups(critic, batch, device="cpu")]
         return [v for v, _ in scores] + [q for _, q_A in scores for q in q_A]
 
     timings = {}

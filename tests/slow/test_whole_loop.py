@@ -11,13 +11,29 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-NAMES = """
-search/best_score search/tree_size search/new_workflows search/valid_action_rate search/q_coverage search/q_inherited
-search/q_changed_choice search/alpha_effective policy/legal_mass gigpo/step_group_size gigpo/singleton_share
-gigpo/equal_return_groups gigpo/episode_advantage_std gigpo/step_advantage_std critic_export/nodes
-critic_export/seconds critic_export/rank_correlation eval/model_calls eval/cache_hit_rate eval/seconds
-eval/infrastructure_failures
-""".split()
+NAMES = [
+    "search/best_score",
+    "search/tree_size",
+    "search/new_workflows",
+    "search/valid_action_rate",
+    "search/q_coverage",
+    "search/q_inherited",
+    "search/q_changed_choice",
+    "search/alpha_effective",
+    "policy/legal_mass",
+    "gigpo/step_group_size",
+    "gigpo/singleton_share",
+    "gigpo/equal_return_groups",
+    "gigpo/episode_advantage_std",
+    "gigpo/step_advantage_std",
+    "critic_export/nodes",
+    "critic_export/seconds",
+    "critic_export/rank_correlation",
+    "eval/model_calls",
+    "eval/cache_hit_rate",
+    "eval/seconds",
+    "eval/infrastructure_failures",
+]
 
 
 def _grades(path: Path) -> set[tuple[Any, ...]]:
