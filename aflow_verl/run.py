@@ -6,6 +6,7 @@ torch are imported only after the environment variables that they read have been
 
 from __future__ import annotations
 
+import os
 import threading
 import traceback
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from aflow_verl.config import AflowConfig
 from aflow_verl.env.dataset import write_dataset
 from aflow_verl.env.loop_config import write_agent_loop_config
 from aflow_verl.errors import UserError
+from aflow_verl.models.anthropic import KEY_VARIABLE as ANTHROPIC_KEY
 from aflow_verl.models.smollm2 import NAME as SMOLLM2
 from aflow_verl.models.smollm2 import ensure_smollm2
 from aflow_verl.recipe.load import Recipe
@@ -29,6 +31,7 @@ from aflow_verl.report.progress import Progress
 from aflow_verl.report.result import BenchmarkResult, Estimate, RunResult, write_result
 from aflow_verl.report.summary import print_summary
 from aflow_verl.report.terminal import Terminal, output_to_log
+from aflow_verl.run_lock import RunLock
 from aflow_verl.types import SEARCH_ACTOR
 
 THREADS = 2
@@ -45,6 +48,7 @@ def run(recipe: Recipe) -> int:
     """
     run_dir = recipe.run_dir
     run_dir.mkdir(parents=True, exist_ok=True)
+    lock = RunLock(run_dir / ".lock").acquire()
     with output_to_log(run_dir / "log.txt") as terminal:
         steps = int(recipe.config.trainer.total_training_steps)
         try:
@@ -58,6 +62,7 @@ def run(recipe: Recipe) -> int:
             _say_stopped(terminal, run_dir, error)
             return 130 if isinstance(error, KeyboardInterrupt) else 1
         print_summary(result, terminal.out)
+    lock.release()
     return 0
 
 
@@ -77,8 +82,9 @@ def _train(recipe: Recipe, progress: Progress) -> RunResult:
 
     local.validate(config)
     progress.phase("starting Ray")
+    secrets = _take_secrets()
     with local.local_ray(config, variables):
-        server = _start_server(recipe.ours, config)
+        server = _start_server(recipe.ours, config, secrets)
         with _shown(server, run_dir, progress):
             local.train(config)
         progress.phase("comparing seed and best workflow on held-out problems")
@@ -116,7 +122,12 @@ def _prepare(recipe: Recipe) -> None:
         config.data.val_files = str(rows)
 
 
-def _start_server(ours: AflowConfig, config: DictConfig) -> Any:
+def _take_secrets() -> dict[str, str]:
+    """API keys, taken out of the environment that Ray's processes inherit; the search server alone gets them."""
+    return {name: os.environ.pop(name) for name in (ANTHROPIC_KEY,) if name in os.environ}
+
+
+def _start_server(ours: AflowConfig, config: DictConfig, secrets: dict[str, str]) -> Any:
     import ray
 
     from aflow_verl.env.server import SearchServer
@@ -126,7 +137,7 @@ def _start_server(ours: AflowConfig, config: DictConfig) -> Any:
     server = actor.remote(
         ours, str(config.run_dir), str(config.actor_rollout_ref.model.path), int(config.data.max_prompt_length)
     )
-    server.start.remote()  # while verl loads the policy; whoever needs it waits, and learns of a failure
+    server.start.remote(secrets)  # while verl loads the policy; whoever needs it waits, and learns of a failure
     return server
 
 

@@ -13,6 +13,14 @@ from trainer.shared_prompt import SharedPromptGroup
 MIN_RETURNS = 4
 """Nodes with known returns below which the values' confidence is 0: a rank correlation of three points says nothing."""
 
+NO_EXPORT: Mapping[str, float] = {
+    "critic_export/nodes": 0.0,
+    "critic_export/seconds": 0.0,
+    "critic_export/rank_correlation": float("nan"),
+    "critic_export/confidence": 0.0,
+}
+"""The metrics of a step without a critic."""
+
 
 @dataclass(frozen=True)
 class Export:

@@ -27,10 +27,10 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from trainer import checkpoints
 from trainer.advantage import AdvantageContext, advantage_context, split_key, step_rows
-from trainer.critic_export import export_values
+from trainer.critic_export import NO_EXPORT, export_values
 from trainer.engines.legal_tokens import LEGAL_MASS
 from trainer.gigpo import gigpo_statistics
-from trainer.run_log import FILE_NAME, MetricsFile
+from trainer.run_log import FILE_NAME, STEP_METRICS, MetricsFile, write_metrics
 from trainer.search_link import SearchLink
 
 POLL_SECONDS = 0.05
@@ -94,20 +94,26 @@ class SearchInTheLoop:
 
     def on_train_begin(self) -> None:
         super().on_train_begin()  # type: ignore[misc]
-        path = Path(self.config.run_dir) / FILE_NAME
-        self.logger.logger["aflow"] = MetricsFile(path, resume_step=self.global_steps - 1)  # type: ignore[attr-defined]
+        done = self.global_steps - 1
+        log = MetricsFile(Path(self.config.run_dir) / FILE_NAME, resume_step=done)
+        log.restore(done, self._checkpoint_folder(done) / STEP_METRICS)
+        self.logger.logger["aflow"] = log  # type: ignore[attr-defined]
 
     # ---- one step -------------------------------------------------------------------------------------------------
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, float]) -> KVBatchMeta:
         self.search.phase("generation")
-        batch = super().step(metrics, timing_raw)  # type: ignore[misc]
+        self._step_metrics = metrics
+        try:
+            batch = super().step(metrics, timing_raw)  # type: ignore[misc]
+        except Exception:
+            self.search.raise_failure()  # where episodes failed, that is the reason, and this its consequence
+            raise
         started = time.perf_counter()
         self.search.phase("tree and critic export")
         sessions = {split_key(key)[:2] for key in _real_keys(batch)}
         metrics.update(self.search.merge(self.global_steps, sorted(sessions)))
-        if self.use_critic:  # type: ignore[attr-defined]
-            metrics.update(self._export_values())
+        metrics.update(self._export_values() if self.use_critic else NO_EXPORT)  # type: ignore[attr-defined]
         metrics.update(self.search.finish_step(self.global_steps))
         timing_raw["search"] = time.perf_counter() - started
         return batch
@@ -142,9 +148,14 @@ class SearchInTheLoop:
 
     def _save_checkpoint(self) -> None:
         super()._save_checkpoint()  # type: ignore[misc]
-        folder = Path(self.config.trainer.default_local_dir)
-        checkpoints.mark_complete(folder / f"global_step_{self.global_steps}")
-        checkpoints.keep_newest(folder, self._keep_checkpoints)
+        folder = self._checkpoint_folder(self.global_steps)
+        # verl logs a step after its checkpoint; a kill in between must not lose the line.
+        write_metrics(folder / STEP_METRICS, self.global_steps, self._step_metrics)
+        checkpoints.mark_complete(folder)
+        checkpoints.keep_newest(folder.parent, self._keep_checkpoints)
+
+    def _checkpoint_folder(self, step: int) -> Path:
+        return Path(self.config.trainer.default_local_dir) / f"global_step_{step}"
 
     def on_step_end(self) -> None:
         self.search.phase("weight sync")

@@ -16,6 +16,8 @@ import torch
 from aflow_verl.jsonl import JsonLines
 
 FILE_NAME = "metrics.jsonl"
+STEP_METRICS = "metrics.json"
+"""In a checkpoint: what was known of its step when it was saved."""
 
 
 class MetricsFile:
@@ -26,11 +28,26 @@ class MetricsFile:
         self._lines = JsonLines(path)
         self._lines.keep(lambda line: line["step"] <= resume_step)
 
+    def restore(self, step: int, path: Path) -> None:
+        """Add the line of ``step`` from the copy in its checkpoint, where a kill came before it was logged."""
+        if path.exists() and all(line["step"] != step for line in self._lines.read()):
+            self._lines.append(JsonLines(path).read())
+
     def log(self, data: Mapping[str, Any], step: int) -> None:
-        self._lines.append([{"step": step, **{name: _plain(value) for name, value in data.items()}}])
+        self._lines.append([_line(data, step)])
 
     def finish(self) -> None:
         """Every line is on disk already."""
+
+
+def write_metrics(path: Path, step: int, data: Mapping[str, Any]) -> None:
+    """One step's line as a file of its own."""
+    path.unlink(missing_ok=True)
+    JsonLines(path).append([_line(data, step)])
+
+
+def _line(data: Mapping[str, Any], step: int) -> dict[str, Any]:
+    return {"step": step, **{name: _plain(value) for name, value in data.items()}}
 
 
 def _plain(value: Any) -> Any:

@@ -56,6 +56,10 @@ class SearchLink:
         """Hand the critic's values to the selectors of the next episodes."""
         ray.get(self._actor.publish.remote(step, snapshot))
 
+    def raise_failure(self) -> None:
+        """Raise what made episodes of this step fail, if any did: UserError or InfrastructureError."""
+        ray.get(self._actor.raise_failure.remote())
+
     def finish_step(self, step: int) -> Mapping[str, float]:
         """Validate candidates and record the best workflow; metrics of that."""
         return dict(ray.get(self._actor.finish_step.remote(step)))

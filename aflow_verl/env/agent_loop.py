@@ -7,6 +7,7 @@ servers. Each step of an episode becomes one training row.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -41,6 +42,21 @@ class AflowAgentLoop(AgentLoopBase):
         search = ray.get_actor(SEARCH_ACTOR)
         session = int(kwargs["session_id"])
         start: EpisodeStart = await search.begin_episode.remote(int(kwargs["global_steps"]), kwargs["extra_info"])
+        try:
+            return await self._play(ours, search, start, session, sampling_params, str(kwargs["uid"]))
+        except Exception as error:  # verl notes it in its log and goes on with the group's other sessions
+            await search.session_failed.remote(str(kwargs["uid"]), session, error)
+            raise
+
+    async def _play(
+        self,
+        ours: AflowConfig,
+        search: Any,
+        start: EpisodeStart,
+        session: int,
+        sampling_params: dict[str, Any],
+        uid: str,
+    ) -> list[AgentLoopOutput]:
         rows = _Rows(ours, start, session, self)
         env = WorkflowEnv(
             start,
@@ -56,8 +72,8 @@ class AflowAgentLoop(AgentLoopBase):
             reply = await rows.play(observation, sampling_params)
             transition = await env.step(reply, log_prob=rows.mean_log_prob, response_ids=rows.response_ids)
             rows.reward(transition.reward, transition.child_id)
-        episode = env.episode()
-        await search.finish_episode.remote(str(kwargs["uid"]), episode)
+        episode = replace(env.episode(), truncated_prompts=rows.truncated)
+        await search.finish_episode.remote(uid, episode)
         return rows.outputs(episode)
 
 
@@ -79,6 +95,11 @@ class _Rows:
         self._loop = loop
         self._tokens = PolicyTokens(loop.tokenizer, max_prompt_tokens=int(loop.rollout_config.prompt_length))
         self._outputs: list[AgentLoopOutput] = []
+
+    @property
+    def truncated(self) -> int:
+        """Prompts that were too long and lost their middle."""
+        return self._tokens.truncated
 
     @property
     def response_ids(self) -> tuple[int, ...]:

@@ -25,52 +25,64 @@ class Champion:
 
     node_id: str
     state: WorkflowState
-    validation: Evaluation
+    first: Evaluation
+    """On the problems on which workflows challenge the best one."""
+    fresh: Evaluation
+    """On the problems that are left for confirming a challenger."""
+
+    @property
+    def validation(self) -> Evaluation:
+        return Evaluation((*self.first.grades, *self.fresh.grades))
 
 
 class Champions:
-    """The validated workflows of one benchmark; the best of them is the run's result."""
+    """The best workflow of one benchmark so far, and who has challenged it.
+
+    A new best is declared in two stages, because the luckiest of many challengers on one set of problems looks better
+    than it is: it must beat the best one on the first half of the validation problems, and then be no worse than it on
+    the other half, which only such challengers see.
+    """
 
     def __init__(
         self, benchmark: str, store: Store, evaluate: EvaluateOn, validation: Sequence[Problem], candidates: int
     ) -> None:
         """``candidates``: workflows that challenge the best one after each step."""
-        self._key = f"validated/{benchmark}"
+        self._key = f"challengers/{benchmark}"
         self._store = store
         self._evaluate = evaluate
-        self._problems = validation
+        half = (len(validation) + 1) // 2
+        self._first, self._fresh = validation[:half], validation[half:]
         self._candidates = candidates
-        self._validated: dict[str, Champion] = {}
-
-    @property
-    def seed(self) -> Champion:
-        """The seed workflow, which is validated first."""
-        return next(iter(self._validated.values()))
+        self._challenged: set[str] = set()
+        self.seed: Champion
+        self.best: Champion
 
     async def resume(self, tree: Tree, step: int) -> None:
-        """Validate again, out of the grades that are stored, what was validated up to ``step``."""
-        self._validated.clear()
+        """Grade the seed and repeat, out of the grades that are stored, the challenges up to ``step``."""
         entries = [(k, node_id) for k, node_id in self._store.get_meta(self._key, []) if k <= step]
         self._store.put_meta(self._key, entries)
-        for node_id in [tree.root_id, *(node_id for _, node_id in entries if node_id != tree.root_id)]:
-            await self._validate(tree[node_id])
+        root = tree.root.state
+        first, fresh = await self._evaluate(root, self._first), await self._evaluate(root, self._fresh)
+        self.seed = self.best = Champion(tree.root_id, root, first, fresh)
+        self._challenged = {tree.root_id}
+        for _, node_id in entries:
+            await self._challenge(tree[node_id])
 
     async def challenge(self, tree: Tree, step: int) -> None:
-        """Validate the most promising workflows that have not been; the highest posterior means go first."""
-        fresh = [node for node in tree if node.id not in self._validated]
-        fresh.sort(key=lambda node: -node.posterior_mean)
-        for node in fresh[: self._candidates]:
-            await self._validate(node)
+        """Let the most promising workflows that have not challenged yet do so, highest posterior mean first."""
+        left = sorted((node for node in tree if node.id not in self._challenged), key=lambda n: -n.posterior_mean)
+        for node in left[: self._candidates]:
+            await self._challenge(node)
             self._store.put_meta(self._key, [*self._store.get_meta(self._key, []), [step, node.id]])
 
-    async def _validate(self, node: Node) -> None:
-        evaluation = await self._evaluate(node.state, self._problems)
-        self._validated[node.id] = Champion(node.id, node.state, evaluation)
-
-    @property
-    def best(self) -> Champion:
-        """The highest mean on validation; the earliest of equals, so that the seed keeps a draw."""
-        return max(self._validated.values(), key=lambda champion: champion.validation.mean)
+    async def _challenge(self, node: Node) -> None:
+        self._challenged.add(node.id)
+        first = await self._evaluate(node.state, self._first)
+        if first.mean <= self.best.first.mean:
+            return
+        fresh = await self._evaluate(node.state, self._fresh)
+        if fresh.mean >= self.best.fresh.mean:
+            self.best = Champion(node.id, node.state, first, fresh)
 
 
 async def compare_on_heldout(

@@ -73,3 +73,5 @@ class Episode:
     children: tuple[str | None, ...]
     choices: tuple[dict[str, Any], ...]
     """One line of ``choices.jsonl`` for each selection."""
+    truncated_prompts: int = 0
+    """Prompts over ``data.max_prompt_length``, which lost their middle."""

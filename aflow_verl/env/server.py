@@ -7,10 +7,11 @@ it declare the best workflow. Everything that costs something is on disk before 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,12 @@ from aflow_verl.env.factory import action_format, root_state
 from aflow_verl.env.shared_search import SharedSearch
 from aflow_verl.env.step_metrics import search_metrics
 from aflow_verl.env.tokens import PolicyTokens
+from aflow_verl.errors import UserError
 from aflow_verl.evaluation.engine import Evaluator
 from aflow_verl.jsonl import JsonLines
 from aflow_verl.models.cache import CachedClient
 from aflow_verl.models.catalog import create_client
+from aflow_verl.run_lock import RunLock
 from aflow_verl.sandbox.limits import Limits
 from aflow_verl.sandbox.monty import MontySandbox
 from aflow_verl.search.qvalues import QSnapshot, ScoreGroup
@@ -36,6 +39,9 @@ from aflow_verl.search.store import Store
 from aflow_verl.types import Evaluation, Problem
 from aflow_verl.workflow.state import WorkflowState
 
+NO_SECRETS: Mapping[str, str] = {}
+LOCK_SECONDS = 60.0
+"""How long a start waits for the server of a killed run to be gone."""
 USED = "used"
 """Store's key of what a run has used up to its last finished step."""
 
@@ -51,22 +57,36 @@ class SearchServer:
         self._phase = "starting the workers"
         self._starting = True
         self._started = time.time()
-        self._ready: asyncio.Future[None] = asyncio.get_event_loop().create_future()
+        self._opened = asyncio.Event()
+        self._failure: Exception | None = None
         self._counted: dict[str, float] = {}
         self._earlier: dict[str, float] = {}
+        self._failures: list[Exception] = []
 
     # ---- life -----------------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Open the store, start the sandbox, load the executor. A failure reaches everyone who waits for it."""
+    async def start(self, secrets: Mapping[str, str] = NO_SECRETS) -> None:
+        """Open the store, start the sandbox, load the executor. A failure reaches everyone who waits for it.
+
+        Args:
+            secrets: environment variables with API keys; of all processes of a run only this one has them.
+        """
+        os.environ.update(secrets)
         try:
             await self._open()
-        except BaseException as error:
-            self._ready.set_exception(error)
+        except Exception as error:
+            self._failure = error
             raise
-        self._ready.set_result(None)
+        finally:
+            self._opened.set()
+
+    async def _ready(self) -> None:
+        await self._opened.wait()
+        if self._failure is not None:
+            raise self._failure
 
     async def _open(self) -> None:
+        self._lock = await asyncio.to_thread(RunLock(self._run_dir / ".server.lock").acquire, LOCK_SECONDS)
         ours = self._ours
         self._benchmarks: dict[str, Benchmark] = {c.name: create_benchmark(c) for c in ours.benchmark}
         self._problems: dict[str, dict[str, Problem]] = {}
@@ -123,6 +143,7 @@ class SearchServer:
         await self._model.close()
         await self._sandbox.close()
         self._store.close()
+        self._lock.release()
 
     async def set_phase(self, name: str) -> None:
         """What the run is doing now."""
@@ -137,7 +158,7 @@ class SearchServer:
     async def begin_episode(self, step: int, extra_info: dict[str, Any]) -> EpisodeStart:
         """What a dataset row means at this training step."""
         self._starting = False
-        await asyncio.shield(self._ready)
+        await self._ready()
         row = DatasetRow.from_extra_info(extra_info)
         benchmark = self._benchmarks[row.benchmark]
         return self._search.start(row, step, benchmark.task, self._row_problems(row))
@@ -149,7 +170,7 @@ class SearchServer:
 
     async def evaluate(self, benchmark: str, state: WorkflowState, problem_ids: Sequence[str]) -> Evaluation:
         """Grade a workflow on problems of its benchmark."""
-        await asyncio.shield(self._ready)
+        await self._ready()
         known = self._problems[benchmark]
         return await self._evaluators[benchmark].evaluate(state, [known[problem_id] for problem_id in problem_ids])
 
@@ -157,11 +178,15 @@ class SearchServer:
         """Take in a finished episode; it is durable when this returns."""
         self._search.finish(uid, episode)
 
+    async def session_failed(self, uid: str, session: int, error: Exception) -> None:
+        """Take note of an episode that could not be played; it is never scored."""
+        self._failures.append(error)
+
     # ---- for the trainer ------------------------------------------------------------------------------------------
 
     async def resume(self, step: int) -> None:
         """Go back to the state after ``step``."""
-        await asyncio.shield(self._ready)
+        await self._ready()
         self._search.resume(step)
         for name, champions in self._champions.items():
             await champions.resume(self._search.trees[name], step)
@@ -170,8 +195,16 @@ class SearchServer:
     async def merge(self, step: int, sessions: Sequence[tuple[str, int]]) -> dict[str, float]:
         """Merge the step's episodes; returns ``search/*`` metrics."""
         before = sum(len(tree) for tree in self._search.trees.values())
+        if any(isinstance(error, UserError) for error in self._failures):
+            await self.raise_failure()
         episodes = self._search.merge(step, sessions)
-        return search_metrics(episodes, self._search.trees, before)
+        failed, self._failures = len(self._failures), []
+        return {**search_metrics(episodes, self._search.trees, before), "env/failed_sessions": float(failed)}
+
+    async def raise_failure(self) -> None:
+        """Raise what made episodes fail since the last merge, a user's mistake first; nothing where none did."""
+        for error in sorted(self._failures, key=lambda error: not isinstance(error, UserError)):
+            raise error
 
     async def to_score(self) -> tuple[list[ScoreGroup], dict[str, list[float]]]:
         """What the critic is asked to score, and the known returns to compare with."""

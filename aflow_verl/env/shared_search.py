@@ -103,9 +103,8 @@ class SharedSearch:
                 continue  # stopped: nothing was tried
             parent, child = tree[parent_id], None if child_id is None else tree[child_id]
             value = self.q.lookup(parent_id, tree.ancestors(parent_id))[0] if self.q else None
-            records.append(
-                _record(parent, child, str(action), episode, episode.tree_returns[t], value.v if value else None)
-            )
+            modification = "unreadable reply" if action is None else str(action)
+            records.append(_record(parent, child, modification, episode, t, value.v if value else None))
         return records
 
     def publish(self, step: int, snapshot: QSnapshot) -> None:
@@ -151,22 +150,23 @@ def _key(episode: Episode) -> str:
 
 
 def _record(
-    parent: Node, child: Node | None, action: str, episode: Episode, tree_return: float, v: float | None
+    parent: Node, child: Node | None, modification: str, episode: Episode, t: int, v: float | None
 ) -> ExperienceRecord:
+    tree_return = episode.tree_returns[t]
     gain = paired_interval(child.grades, parent.grades) if child else None
     shared = sorted(set(child.grades) & set(parent.grades)) if child else []
     before = sum(parent.grades[p] for p in shared) / len(shared) if shared else parent.mean
     return ExperienceRecord(
         parent=parent.id,
         child=child.id if child else None,
-        modification=action,
+        modification=modification,
         before=before,
         after=None if gain is None else before + gain.mean,
         problems=len(shared),
         interval=None if gain is None else (gain.low, gain.high),
         operators=child.state.operators if child else (),
         weights_step=episode.step - 1,
-        origin=f"row{episode.row}/session{episode.session}",
+        origin=f"row{episode.row}/session{episode.session}/{t}",
         step=episode.step,
         tree_return=tree_return,
         surprise=None if v is None else abs(v - tree_return),

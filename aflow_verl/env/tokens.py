@@ -16,6 +16,8 @@ class PolicyTokens:
         """``max_prompt_tokens``: verl's ``data.max_prompt_length``; longer prompts lose their middle."""
         self._tokenizer = tokenizer
         self._max_prompt_tokens = max_prompt_tokens
+        self.truncated = 0
+        """Prompts so far that were too long and lost their middle."""
         self.end_id = int(tokenizer.eos_token_id)
 
     def prompt_ids(self, messages: Sequence[Message]) -> tuple[int, ...]:
@@ -23,6 +25,7 @@ class PolicyTokens:
         text = self._tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=False)
         ids = self._tokenizer.encode(text, add_special_tokens=False)
         if len(ids) > self._max_prompt_tokens:
+            self.truncated += 1
             # Both ends matter: the rules stand at the start, the turn's header at the end.
             head = self._max_prompt_tokens // 2
             ids = ids[:head] + ids[len(ids) - (self._max_prompt_tokens - head) :]

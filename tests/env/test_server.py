@@ -1,6 +1,7 @@
 """The search server without Ray: episodes, merges, critic values, resume, the best workflow."""
 
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,7 +16,7 @@ from aflow_verl.env.episode import Episode
 from aflow_verl.env.factory import action_format, env_settings, search_settings
 from aflow_verl.env.server import SearchServer
 from aflow_verl.env.workflow_env import WorkflowEnv
-from aflow_verl.errors import UserError
+from aflow_verl.errors import ModelUnavailable, UserError
 from aflow_verl.search.qvalues import QSnapshot, QValue
 from aflow_verl.types import Evaluation
 from aflow_verl.workflow.state import WorkflowState
@@ -169,3 +170,27 @@ async def test_a_failed_start_reaches_everyone_who_waits(tmp_path: Path, tiny_po
         await server.start()
     with pytest.raises(UserError, match=r"tree\.sqlite"):
         await server.resume(0)
+
+
+async def test_a_failed_session_is_counted_and_a_users_mistake_stops_the_run(open_server: Open) -> None:
+    async with open_server() as server:
+        await _episode(server, 1, 0, 0, (0,))
+        await server.session_failed("uid", 1, ModelUnavailable("overloaded"))
+        with pytest.raises(ModelUnavailable, match="overloaded"):
+            await server.raise_failure()
+        assert (await server.merge(1, [("uid", 0)]))["env/failed_sessions"] == 1.0
+        await server.raise_failure()  # nothing is left to raise
+        await server.session_failed("uid", 2, ModelUnavailable("overloaded"))
+        await server.session_failed("uid", 3, UserError("the key was refused"))
+        with pytest.raises(UserError, match="the key was refused"):
+            await server.merge(2, [])
+
+
+async def test_keys_reach_the_servers_process_only_through_start(
+    tmp_path: Path, tiny_policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SOME_KEY", raising=False)
+    server = SearchServer(OURS, str(tmp_path), str(tiny_policy), 512)
+    await server.start({"SOME_KEY": "secret"})
+    assert os.environ.pop("SOME_KEY") == "secret"
+    await server.close()
