@@ -20,6 +20,11 @@ ActionFormat = Literal["edit", "code"]
 SelectorName = Literal["puct", "ucb", "soft_mixed"]
 Fusion = Literal["normalized", "raw"]
 ExecutorKind = Literal["local", "anthropic", "simulated"]
+Device = Literal["auto", "cpu", "cuda"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+KEY_VARIABLE = "ANTHROPIC_API_KEY"
+"""The environment variable with the key of the anthropic executor."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +128,10 @@ class ExecutorConfig:
     """local: requests decoded together."""
     concurrency: int = 64
     """Calls in flight, at most."""
-    device: str = "auto"
-    dtype: str = "auto"
+    device: Device = "auto"
+    """local: ``auto`` is the GPU if there is one."""
+    dtype: Dtype = "auto"
+    """local: ``auto`` is bfloat16 where the hardware multiplies it, else float32."""
     timeout_s: float = 120.0
     retries: int = 5
     seed: int = 0

@@ -20,7 +20,7 @@ from aflow_verl.config import AflowConfig
 from aflow_verl.env.dataset import write_dataset
 from aflow_verl.env.loop_config import write_agent_loop_config
 from aflow_verl.errors import UserError
-from aflow_verl.models.anthropic import KEY_VARIABLE as ANTHROPIC_KEY
+from aflow_verl.config import KEY_VARIABLE as ANTHROPIC_KEY
 from aflow_verl.models.smollm2 import NAME as SMOLLM2
 from aflow_verl.models.smollm2 import ensure_smollm2
 from aflow_verl.recipe.load import Recipe
@@ -37,6 +37,8 @@ from aflow_verl.types import SEARCH_ACTOR
 THREADS = 2
 """OpenMP threads a process on a CPU."""
 POLL_SECONDS = 0.5
+SEE_GPUS = "RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES"
+"""Ray's variable that leaves ``CUDA_VISIBLE_DEVICES`` as it is."""
 PLAIN_SEARCH = "plain AFlow-style search: search.rl_weight is 0, so the critic's Q has no say in it"
 
 
@@ -110,7 +112,7 @@ def _resolve_models(config: DictConfig, progress: Progress) -> None:
 def _prepare(recipe: Recipe) -> None:
     """The run directory's recipe and dataset. Row i is the same however long the run is, so writing again is safe."""
     config, run_dir = recipe.config, recipe.run_dir
-    (run_dir / "recipe.resolved.yaml").write_text(recipe.to_yaml())
+    _keep_recipe(run_dir / "recipe.resolved.yaml", recipe.to_yaml())
     rows = run_dir / "data" / "rows.parquet"
     count = int(config.trainer.total_training_steps) * int(config.data.train_batch_size)
     write_dataset(rows, recipe.ours, count)
@@ -127,13 +129,24 @@ def _take_secrets() -> dict[str, str]:
     return {name: os.environ.pop(name) for name in (ANTHROPIC_KEY,) if name in os.environ}
 
 
+def _keep_recipe(path: Path, text: str) -> None:
+    """Whole or not at all, because a resume compares with it. The checks saw that only keys that may change differ."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    beside = path.with_suffix(".new")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
 def _start_server(ours: AflowConfig, config: DictConfig, secrets: dict[str, str]) -> Any:
     import ray
 
     from aflow_verl.env.server import SearchServer
 
     remote_class: Any = ray.remote(SearchServer)
-    actor = remote_class.options(name=SEARCH_ACTOR, num_cpus=0, max_concurrency=4096)
+    # Ray hides the GPUs from an actor that asks for none; a local executor shares one with the training.
+    sees_gpus = {"runtime_env": {"env_vars": {SEE_GPUS: "1"}}} if config.trainer.device == "cuda" else {}
+    actor = remote_class.options(name=SEARCH_ACTOR, num_cpus=0, max_concurrency=4096, **sees_gpus)
     server = actor.remote(
         ours, str(config.run_dir), str(config.actor_rollout_ref.model.path), int(config.data.max_prompt_length)
     )

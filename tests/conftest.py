@@ -32,6 +32,12 @@ def gigpo_loops() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
+def harmful() -> Callable[[type], str | None]:
+    """Reads the verifier of a reasoning-gym data set and names what in it might evaluate an answer as code."""
+    return _reference("verifier_scan").harmful
+
+
+@pytest.fixture(scope="session")
 def tiny_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint folder of a tiny random Qwen2 chat model whose tokenizer has one token for each character."""
     return _reference("tiny_policy").write_tiny_policy(tmp_path_factory.mktemp("tiny_policy"))

@@ -33,6 +33,7 @@ class Export:
 def export_values(
     critic: Any,
     groups: Sequence[ScoreGroup],
+    kept: Mapping[str, QValue],
     known_returns: Mapping[str, Sequence[float]],
     *,
     weights_step: int,
@@ -43,6 +44,7 @@ def export_values(
 
     Args:
         critic: verl worker group of ``AflowTrainingWorker``; ranks share the groups.
+        kept: values that these weights gave already; they are part of the snapshot.
         known_returns: node id -> tree returns of training rows that edited it; for the calibration.
         batch_size: prompts a forward.
 
@@ -60,8 +62,10 @@ def export_values(
                 if group.node_id is not None:
                     v_of[group.node_id] = v
                 q_of.update((child, q) for (child, _), q in zip(group.actions, q_A, strict=True))
-    correlation, confidence, calibration = calibrate(v_of, known_returns, MIN_RETURNS)
-    values = {node: QValue(v=v, q=q_of.get(node), weights_step=weights_step) for node, v in v_of.items()}
+    scored = {node: QValue(v=v, q=q_of.get(node), weights_step=weights_step) for node, v in v_of.items()}
+    values = {**kept, **scored}
+    v_of_all = {node: value.v for node, value in values.items()}
+    correlation, confidence, calibration = calibrate(v_of_all, known_returns, MIN_RETURNS)
     snapshot = QSnapshot(
         weights_step=weights_step,
         values=values,
@@ -71,7 +75,7 @@ def export_values(
         gamma=gamma,
     )
     metrics = {
-        "critic_export/nodes": float(len(values)),
+        "critic_export/nodes": float(len(scored)),
         "critic_export/seconds": time.perf_counter() - started,
         "critic_export/rank_correlation": float("nan") if correlation is None else correlation,
         "critic_export/confidence": confidence,

@@ -16,10 +16,13 @@ Departures from the paper and its published code, all of them on purpose:
 * A group of one says nothing: A^E = 0 (published code: the raw return) and A^S = 0.
 * ``returns`` are the step returns R_t, the target of a critic (published code: the advantages).
 * Time is the step index, never the order of rows, which verl changes.
-* Copies of a row count once in every statistic; padding rows count nowhere and get 0.
+* A step is known by (group, trajectory, step). Its copies count once in every statistic; padding rows count nowhere
+  and get 0.
 * The episode mean is over trajectories, so that a long episode weighs no more than a short one; ``episode_mean="rows"``
   gives the other.
 * A penalty for an invalid action is part of that step's reward, thus discounted with it.
+* Anchors are whatever ids the caller takes for equal states; ``trainer.anchors`` finds those of similar states, in a
+  way that does not depend on their order.
 
 Dimension letters: B rows, T response tokens, U distinct real steps, E episodes (trajectories), G groups, N any items.
 All work on rows is in float64 on the CPU (a few MB at most): in float32 the rounding of equal returns would be visible
@@ -126,7 +129,7 @@ def gigpo(
     Args:
         step_rewards_B: reward r_t of the row's step, penalties included.
         group_B: episode group, that is, the dataset row whose trajectories are compared.
-        trajectory_B: trajectory; its id is unique in the batch.
+        trajectory_B: trajectory; its id is unique within its group.
         step_B: step index t >= 0 within the trajectory; indices may have gaps.
         anchor_B: the state in which the step was taken; equal only for equal states.
         response_mask_BT: 1 on response tokens, 0 elsewhere.

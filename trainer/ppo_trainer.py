@@ -119,10 +119,11 @@ class SearchInTheLoop:
         return batch
 
     def _export_values(self) -> dict[str, float]:
-        groups, known_returns = self.search.to_score()
+        groups, kept, known_returns = self.search.to_score(self.global_steps)
         export = export_values(
             self.critic_wg,  # type: ignore[attr-defined]
             groups,
+            kept,
             known_returns,
             weights_step=self.global_steps,
             batch_size=int(self.config.critic.get("forward_micro_batch_size_per_gpu") or EXPORT_BATCH),

@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 
-from aflow_verl.search.qvalues import QSnapshot, ScoreGroup
+from aflow_verl.search.qvalues import QSnapshot, QValue, ScoreGroup
 from aflow_verl.types import SEARCH_ACTOR
 
 
@@ -47,10 +47,15 @@ class SearchLink:
         """
         return dict(ray.get(self._actor.merge.remote(step, list(sessions))))
 
-    def to_score(self) -> tuple[list[ScoreGroup], dict[str, list[float]]]:
-        """All nodes of the shared trees, grouped by prompt, and the known tree returns of each node's edits."""
-        groups, returns = ray.get(self._actor.to_score.remote())
-        return groups, returns
+    def to_score(self, step: int) -> tuple[list[ScoreGroup], dict[str, QValue], dict[str, list[float]]]:
+        """What the critic's weights of ``step`` have not scored yet.
+
+        Returns:
+            Those nodes of the shared trees, grouped by prompt; the values of the others; and the known tree returns of
+            each node's edits.
+        """
+        groups, kept, returns = ray.get(self._actor.to_score.remote(step))
+        return groups, kept, returns
 
     def publish(self, step: int, snapshot: QSnapshot) -> None:
         """Hand the critic's values to the selectors of the next episodes."""

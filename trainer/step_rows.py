@@ -1,9 +1,10 @@
 """From the rows of a training batch to its distinct steps: checked, de-duplicated, in a canonical order.
 
 verl reorders the rows of a batch and pads it with copies of real rows before advantages are computed. Here a step is
-known by its key (trajectory, step), so that the order of rows means nothing and a copy is never counted twice.
+known by its key (group, trajectory, step), so that the order of rows means nothing and a copy is never counted twice;
+trajectory ids need to be unique within their group only.
 
-Dimension letters: B rows, U distinct real steps (sorted by trajectory, then step), E episodes (trajectories).
+Dimension letters: B rows, U distinct real steps (sorted by group, trajectory, then step), E episodes (trajectories).
 """
 
 from __future__ import annotations
@@ -120,22 +121,22 @@ def read_rows(
 
 
 def distinct_steps(rows: Rows) -> Steps:
-    """Count every (trajectory, step) once and check that the rows fit together.
+    """Count every (group, trajectory, step) once and check that the rows fit together.
 
     R(tau) is the caller's ``episode_return``, or else the sum of the trajectory's distinct step rewards (Eq. 3 of
-    arXiv 2505.10978). Raises ValueError for a negative step, copies that disagree, a trajectory in two groups,
-    different episode returns within a trajectory, and a parent step that is not an earlier step of the trajectory.
+    arXiv 2505.10978). Raises ValueError for a negative step, copies that disagree, different episode returns within a
+    trajectory, and a parent step that is not an earlier step of the trajectory.
     """
     _check(rows.step < 0, rows, "step {step} is negative")
-    trajectories, trajectory = torch.unique(rows.trajectory, return_inverse=True)
+    trajectory = dense_pairs(dense(rows.group), dense(rows.trajectory))
+    episodes = int(trajectory.max()) + 1 if len(trajectory) else 0
     step_values, level = torch.unique(rows.step, return_inverse=True)
     key_U, inverse = torch.unique(trajectory * max(len(step_values), 1) + level, return_inverse=True)
 
     first_U = _first(inverse, len(key_U))
-    first_E = _first(trajectory, len(trajectories))
+    first_E = _first(trajectory, episodes)
     _check_copies(rows, first_U[inverse])
     same_trajectory = first_E[trajectory]
-    _check(rows.group != rows.group[same_trajectory], rows, "the trajectory appears in two groups")
     if rows.episode_return is not None:
         differs = rows.episode_return != rows.episode_return[same_trajectory]
         _check(differs, rows, "episode_returns_B differs from another row of the trajectory")
@@ -144,7 +145,7 @@ def distinct_steps(rows: Rows) -> Steps:
     if rows.episode_return is not None:
         episode_return_E = rows.episode_return[first_E]
     else:
-        episode_return_E = torch.zeros(len(trajectories), dtype=torch.float64).index_add_(0, trajectory_U, reward_U)
+        episode_return_E = torch.zeros(episodes, dtype=torch.float64).index_add_(0, trajectory_U, reward_U)
 
     step_of_row_B = torch.full((rows.batch_size,), len(key_U))
     step_of_row_B[rows.position] = inverse

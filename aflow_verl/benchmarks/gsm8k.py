@@ -71,6 +71,8 @@ def read_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
     rows: list[tuple[int, dict[str, Any]]] = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as broken:
+        raise RecipeError(f"benchmark.path: {path} can't be read: {broken.strerror}") from None
     except UnicodeDecodeError as broken:
         raise RecipeError(f"benchmark.path: {path} is not UTF-8 text ({broken.reason})") from None
     for number, line in enumerate(lines, start=1):

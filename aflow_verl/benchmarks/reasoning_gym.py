@@ -17,6 +17,7 @@ from reasoning_gym.factory import DATASETS
 from aflow_verl.benchmarks.answers import final_answer, is_number, last_number
 from aflow_verl.benchmarks.base import SPLITS, Split
 from aflow_verl.benchmarks.task_spec import TaskSpec, parse_task
+from aflow_verl.benchmarks.verifiers import REFUSAL, SAFE_TASKS
 from aflow_verl.errors import RecipeError
 from aflow_verl.types import Problem
 
@@ -31,7 +32,8 @@ class ReasoningGym:
     answer_format = "The last line is the answer alone, or 'Answer: ...'; for a number, the last number counts."
 
     def __init__(self, tasks: Sequence[str], sizes: Mapping[Split, int], seed: int = 0) -> None:
-        """Raises ``RecipeError`` for an unknown task or setting, or where too few different problems exist."""
+        """Raises ``RecipeError`` for an unknown task or setting, a task whose verifier evaluates answers as code, or
+        where too few different problems exist."""
         if not tasks:
             raise RecipeError("benchmark.tasks: reasoning_gym needs at least one task, for example letter_counting")
         specs = [_checked(text) for text in tasks]
@@ -48,7 +50,8 @@ class ReasoningGym:
     def grade(self, problem: Problem, answer: str) -> float:
         """The task's own verifier on the whole answer, and on the answer found in it; the better one counts.
 
-        A verifier that stumbles over an odd answer grades it 0.
+        A verifier that stumbles over an odd answer grades it 0. Verifiers run in this process, so only those are used
+        that never evaluate an answer as code (``verifiers``).
         """
         entry = {"question": problem.prompt, "answer": problem.reference, "metadata": problem.data["metadata"]}
         dataset = self._datasets[problem.data["task"]]
@@ -70,6 +73,8 @@ def _checked(text: str) -> TaskSpec:
         close = get_close_matches(spec.name, DATASETS, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise RecipeError(f"benchmark.tasks: reasoning_gym has no task {spec.name!r}{hint}")
+    if spec.name not in SAFE_TASKS:
+        raise RecipeError(f"benchmark.tasks: {spec.name} can't be used: {REFUSAL}")
     return spec
 
 

@@ -9,6 +9,8 @@ from aflow_verl.checks.machine import Machine
 from aflow_verl.recipe.load import Recipe
 
 ACTOR = "actor_rollout_ref.actor"
+MOST_ROWS = 10_000_000
+"""Of a run; more take minutes and gigabytes to write."""
 
 
 def batch_sizes(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
@@ -34,7 +36,7 @@ def micro_batches(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     if not recipe.get(f"{ACTOR}.use_dynamic_bsz"):
         yield from _exactly_one(recipe, ACTOR, "ppo_micro_batch_size")
         yield from _exactly_one(recipe, "actor_rollout_ref.rollout", "log_prob_micro_batch_size")
-        if recipe.get(f"{ACTOR}.use_kl_loss") or recipe.get("algorithm.use_kl_in_reward"):
+        if recipe.get(f"{ACTOR}.use_kl_loss"):
             yield from _exactly_one(recipe, "actor_rollout_ref.ref", "log_prob_micro_batch_size")
     if recipe.get("critic.enable") and not recipe.get("critic.use_dynamic_bsz"):
         yield from _exactly_one(recipe, "critic", "ppo_micro_batch_size")
@@ -42,7 +44,11 @@ def micro_batches(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
 
 def length_of_run(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     """A run has a known number of steps: its problems are drawn beforehand."""
-    if recipe.get("trainer.total_training_steps") is None:
+    steps, rows = recipe.get("trainer.total_training_steps"), recipe.get("data.train_batch_size")
+    if steps is not None and steps * rows > MOST_ROWS:
+        what = f"{steps} steps of {rows} rows are {steps * rows} rows, all written before the first step"
+        yield error("trainer.total_training_steps", what, f"make them {MOST_ROWS} or less; a longer run can resume")
+    if steps is None:
         yield error("trainer.total_training_steps", "is not set", "say how many training steps the run has")
 
 

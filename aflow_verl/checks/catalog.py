@@ -17,6 +17,10 @@ CHECKS: Mapping[str, Check] = {
     "Q has a critic": learning.q_has_a_critic,
     "estimator and groups": learning.estimator,
     "trainer and agent loop": learning.trainer_mode,
+    "validation": learning.validation,
+    "resume mode": learning.resume,
+    "rewards and log-probabilities": learning.token_rewards,
+    "sequence parallelism": learning.sequence_parallel,
     "device and engines": learning.device_and_strategy,
     "response length": learning.response_length,
     "fused kernels": learning.fused_kernels,
@@ -30,10 +34,11 @@ CHECKS: Mapping[str, Check] = {
     "rollout server": learning.rollout_server,
     "attention kernels": learning.attention,
     "models": inputs.models,
-    "executor": inputs.executor,
     "simulation": inputs.simulation,
+    "executor": inputs.executor,
     "benchmark data": inputs.benchmarks,
     "run directory": run_directory.writable,
+    "store": run_directory.store,
     "same recipe on resume": run_directory.same_recipe,
 }
 

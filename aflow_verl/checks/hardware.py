@@ -73,11 +73,19 @@ def generation_gb(recipe: Recipe, gpu_gb: float) -> float:
 
 
 def ray_cpus(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
-    """verl reserves three logical CPUs a rank and one for its task runner; with fewer, placement waits for ever."""
+    """verl reserves three logical CPUs a rank and one for its task runner; with fewer, placement waits for ever.
+
+    The same goes for GPUs, one a rank; on a CPU they are logical, too.
+    """
+    on_one_node = recipe.get("trainer.nnodes") == 1
     asked, needed = recipe.get("ray_kwargs.ray_init.num_cpus"), LOGICAL_CPUS_PER_RANK * recipe.ranks + 1
-    if asked is not None and asked < needed and recipe.get("trainer.nnodes") == 1:
+    if asked is not None and asked < needed and on_one_node:
         what = f"{asked} logical CPUs, and {recipe.ranks} ranks need {needed}"
         yield error("ray_kwargs.ray_init.num_cpus", what, f"set it to {needed} or more, or leave it out")
+    logical = recipe.get("ray_kwargs.ray_init.num_gpus")
+    if logical is not None and logical < recipe.ranks and on_one_node:
+        what = f"{logical} GPUs in Ray, and {recipe.ranks} ranks are placed by them"
+        yield error("ray_kwargs.ray_init.num_gpus", what, f"set it to {recipe.ranks} or more, or leave it out")
 
 
 def _sizes(recipe: Recipe) -> dict[str, float]:

@@ -9,20 +9,29 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from aflow_verl.benchmarks.gsm8k import read_rows
 from aflow_verl.benchmarks.task_spec import parse_task
+from aflow_verl.benchmarks.verifiers import REFUSAL, SAFE_TASKS
 from aflow_verl.checks.finding import Finding, error, missing, note
 from aflow_verl.checks.machine import Machine
-from aflow_verl.config import BenchmarkConfig
+from aflow_verl.checks.model_size import expanded, read_config
+from aflow_verl.config import KEY_VARIABLE, BenchmarkConfig
 from aflow_verl.errors import RecipeError
+from aflow_verl.models.catalog import check_client
+from aflow_verl.models.smollm2 import NAME as SMOLLM2
 from aflow_verl.recipe.load import Recipe
 
-SMOLLM2 = "smollm2-135m"
-"""The model that is fetched from the package index and converted at first use."""
+MOST_PROBLEMS = 100_000
+"""In a split: all are made before the first step, a thousand a second or so, and a step reads a few dozen."""
 
 
 def benchmarks(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     """Every benchmark has its data and enough of it."""
     several = len(recipe.ours.benchmark) > 1
+    names = [benchmark.name for benchmark in recipe.ours.benchmark]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        todo = "name it once; reasoning_gym takes several tasks"
+        yield error("benchmark", f"{name} is named {names.count(name)} times, and trees are kept by name", todo)
     for i, benchmark in enumerate(recipe.ours.benchmark):
         key = f"benchmark[{i}]" if several or isinstance(recipe.get("benchmark"), list) else "benchmark"
         yield from _splits(key, benchmark, recipe)
@@ -35,17 +44,21 @@ def benchmarks(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
 def executor(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     """The model inside the workflows can be reached."""
     settings = recipe.ours.models.executor
-    if settings.kind == "anthropic":
-        if not machine.has_variable("ANTHROPIC_API_KEY"):
-            todo = "export ANTHROPIC_API_KEY=..., or use another executor"
-            yield missing(
-                "models.executor.kind", "anthropic needs ANTHROPIC_API_KEY, which is not set", todo, "ANTHROPIC_API_KEY"
-            )
-        if not settings.model.startswith("claude"):
-            todo = "set models.executor.model to the name of a Claude model"
-            yield error("models.executor.model", f"'{settings.model}' is no model of anthropic", todo)
-    elif settings.kind == "local":
-        yield from _model(settings.model, "models.executor.model")
+    try:
+        check_client(settings, assume_keys=machine.assumed)
+    except RecipeError as refused:
+        key, _, what = str(refused).partition(": ")
+        lacks_key = key == "models.executor.kind"
+        yield missing(key, what, "", KEY_VARIABLE) if lacks_key else error(key, what, "")
+        return
+    if settings.kind != "local":
+        return
+    yield from _model(settings.model, "models.executor.model")
+    if settings.device == "cuda" and machine.gpus == 0:
+        todo = "set it to auto or cpu, or run on a machine with GPUs"
+        yield missing(
+            "models.executor.device", "cuda is asked for, and there is no GPU", todo, "a GPU for the executor"
+        )
 
 
 def simulation(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
@@ -72,10 +85,12 @@ def _model(path: str | None, key: str) -> Iterator[Finding]:
     if path is None:
         yield error(key, "is not set", f"name a transformers checkpoint, a hub name, or {SMOLLM2}")
         return
-    directory = Path(path).expanduser()
+    directory = expanded(path)
     if directory.is_dir():
         if not (directory / "config.json").is_file():
             yield error(key, f"no config.json in {path}", "name a directory with a transformers checkpoint")
+        elif read_config(directory) is None:
+            yield error(key, f"config.json in {path} is no JSON mapping", "name an intact transformers checkpoint")
     elif path == SMOLLM2:
         yield note(key, f"{SMOLLM2} is fetched and converted at first use, then kept")
     elif re.fullmatch(r"[\w.-]+/[\w.-]+", path) and not directory.parent.is_dir():
@@ -86,8 +101,11 @@ def _model(path: str | None, key: str) -> Iterator[Finding]:
 
 def _splits(key: str, benchmark: BenchmarkConfig, recipe: Recipe) -> Iterator[Finding]:
     for split in ("train", "validation", "heldout"):
-        if getattr(benchmark, split) < 1:
+        size = getattr(benchmark, split)
+        if size < 1:
             yield error(f"{key}.{split}", "a split needs problems", "set it to 1 or more")
+        elif size > MOST_PROBLEMS:
+            yield error(f"{key}.{split}", f"{size} problems", f"set it to {MOST_PROBLEMS} or less")
     if benchmark.train < recipe.ours.env.problems:
         what = f"{benchmark.train} problems, and a row is graded on {recipe.ours.env.problems} (env.problems)"
         yield error(f"{key}.train", what, "make it larger, or env.problems smaller")
@@ -98,21 +116,21 @@ def _gsm8k(key: str, benchmark: BenchmarkConfig, machine: Machine) -> Iterator[F
         todo = f"set {key}.path to a JSON-lines file with the fields question and answer"
         yield missing(f"{key}.path", "gsm8k needs a file, and none is named", todo, "a gsm8k file")
         return
-    path = Path(benchmark.path).expanduser()
+    path = expanded(benchmark.path)
     if not path.is_file():
         if not machine.assumed:
             todo = "name a JSON-lines file with the fields question and answer"
             yield missing(f"{key}.path", f"no file '{benchmark.path}'", todo, f"the file {benchmark.path}")
         return
+    try:
+        count = len(read_rows(path))
+    except RecipeError as refused:
+        yield error(f"{key}.path", str(refused).removeprefix("benchmark.path: "), "mend it or name another file")
+        return
     needed = benchmark.train + benchmark.validation + benchmark.heldout
-    with path.open(encoding="utf-8") as lines:
-        count = sum(1 for line in lines if line.strip())
     if count < needed:
-        yield error(
-            f"{key}.path",
-            f"{count} problems, and the splits need {needed}",
-            "make train, validation or heldout smaller",
-        )
+        todo = "make train, validation or heldout smaller"
+        yield error(f"{key}.path", f"{count} problems, and the splits need {needed}", todo)
 
 
 def _reasoning_gym(key: str, benchmark: BenchmarkConfig) -> Iterator[Finding]:
@@ -131,6 +149,10 @@ def _reasoning_gym(key: str, benchmark: BenchmarkConfig) -> Iterator[Finding]:
             close = get_close_matches(name, known, n=1)
             todo = f"did you mean {close[0]}?" if close else "see the gallery of reasoning-gym"
             yield error(f"{key}.tasks", f"reasoning_gym has no task '{name}'", todo)
+        elif name not in SAFE_TASKS:
+            close = get_close_matches(name, SAFE_TASKS, n=1, cutoff=0.3)
+            todo = f"use another task, for example {close[0] if close else 'letter_counting'}"
+            yield error(f"{key}.tasks", f"{name} can't be used: {REFUSAL}", todo)
 
 
 @lru_cache(maxsize=1)

@@ -18,6 +18,7 @@ STRATEGIES = {"cpu": ("fsdp2",), "cuda": ("fsdp2", "fsdp")}
 ATTENTION_WITHOUT_PACKAGE = ("sdpa", "eager")
 
 ROLLOUT = "actor_rollout_ref.rollout.name"
+RESUME_MODES = ("auto", "disable", "resume_path")
 SERVER_PACKAGES = {"vllm": "vllm", "sglang": "sglang", "trtllm": "tensorrt_llm"}
 
 
@@ -60,6 +61,51 @@ def trainer_mode(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
         yield error("actor_rollout_ref.rollout.agent.default_agent_loop", f"'{loop}' runs no workflows", "use aflow")
 
 
+def validation(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """verl's validation would play episodes on the shared tree that nobody trains on."""
+    ours = "validation is ours: evaluation.candidates_per_step"
+    for key, off in (("val_before_train", "false"), ("val_only", "false"), ("test_freq", "-1")):
+        value = recipe.get(f"trainer.{key}")
+        if value is None or value is True or (value is not False and value > 0):
+            yield error(f"trainer.{key}", ours, f"set it to {off}")
+
+
+def resume(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """verl logs an unknown mode and begins anew."""
+    mode = recipe.get("trainer.resume_mode")
+    if mode not in RESUME_MODES:
+        yield error("trainer.resume_mode", f"'{mode}' is no way to resume", f"use {' or '.join(RESUME_MODES)}")
+    elif mode == "resume_path" and recipe.get("trainer.resume_from_path") is None:
+        yield error("trainer.resume_from_path", "is not set", "name a checkpoint, or set trainer.resume_mode=auto")
+
+
+def token_rewards(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """Features of verl that work on rewards or log-probabilities of its own, which our episodes don't have."""
+    if recipe.get("algorithm.use_kl_in_reward"):
+        why = "GiGPO reads the rewards of steps, not of tokens, so the penalty would be lost"
+        yield error("algorithm.use_kl_in_reward", why, "set it to false and use actor_rollout_ref.actor.use_kl_loss")
+    if recipe.get("algorithm.filter_groups.enable"):
+        why = "a group without differences still teaches by its steps, and its episodes are on the tree"
+        yield error("algorithm.filter_groups.enable", why, "set it to false")
+    if recipe.get("reward.custom_reward_function.path") is not None:
+        why = "rewards are the grades of executed workflows; verl's reward functions are never asked"
+        yield error("reward.custom_reward_function.path", why, "set it to null, and choose a benchmark")
+    if recipe.get("algorithm.rollout_correction.bypass_mode"):
+        why = "policy/legal_mass is measured while log-probabilities are computed anew, which this mode skips"
+        yield error("algorithm.rollout_correction.bypass_mode", why, "set it to false")
+
+
+def sequence_parallel(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """Restricted decoding masks whole rows of logits, which sequence parallelism cuts up."""
+    if recipe.ours.env.action_format != "edit":
+        return
+    for section in ("actor_rollout_ref.actor", "actor_rollout_ref.actor.fsdp_config"):
+        key = f"{section}.ulysses_sequence_parallel_size"
+        if recipe.get(key) > 1:
+            yield error(key, "the edit format can't be split along the sequence; its rows are short", "set it to 1")
+            return
+
+
 def device_and_strategy(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     """Engines exist for this device."""
     device = recipe.get("trainer.device")
@@ -88,6 +134,8 @@ def rollout_server(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     if name == "hf" and recipe.get("actor_rollout_ref.rollout.tensor_model_parallel_size") != 1:
         key = "actor_rollout_ref.rollout.tensor_model_parallel_size"
         yield error(key, "the transformers server doesn't split a model", "set it to 1")
+    if name == "hf" and recipe.get("actor_rollout_ref.rollout.top_k") > 0:
+        yield error("actor_rollout_ref.rollout.top_k", "the transformers server has no top-k", "set it to -1")
     if name == "hf":
         return
     if recipe.get("trainer.device") == "cpu":

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from math import isfinite
 from pathlib import Path
 
 from aflow_verl.errors import UserError
@@ -28,10 +29,6 @@ class Machine:
         """True if the Python package can be imported, or is taken as given."""
         return self.assumed or find_spec(name) is not None
 
-    def has_variable(self, name: str, environment: Mapping[str, str] = os.environ) -> bool:
-        """True if the environment variable is set to something, or is taken as given."""
-        return self.assumed or bool(environment.get(name))
-
 
 def parse_assume(text: str) -> Machine:
     """``gpus=8,gpu_gb=80`` -> a planned machine. Raises ``UserError`` for anything else."""
@@ -44,7 +41,8 @@ def parse_assume(text: str) -> Machine:
             values[name] = float(value)
         except ValueError as bad:
             raise UserError(f"--assume: {name} needs a number, found '{value}'; for example gpus=8,gpu_gb=80") from bad
-        if values[name] < 0 or (name == "gpus" and values[name] != int(values[name])):
+        possible = isfinite(values[name]) and values[name] >= 0
+        if not possible or (name == "gpus" and not values[name].is_integer()):
             raise UserError(f"--assume: {name}={value} is not possible; for example gpus=8,gpu_gb=80")
     return Machine(int(values["gpus"]), values.get("gpu_gb"), assumed=True)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -44,20 +46,50 @@ MAY_CHANGE = (
 def writable(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     """The directory, or the nearest one above it that exists, takes new files."""
     place = recipe.run_dir
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir():
+    try:
+        while not place.exists():
+            place = place.parent
+        directory = place.is_dir()
+    except OSError as closed:
+        yield error("run_dir", f"{place}: {closed.strerror}", "name another directory")
+        return
+    if not directory:
         yield error("run_dir", f"{place} is a file", "name a directory")
-    elif not os.access(place, os.W_OK | os.X_OK):
+    elif not _takes_files(place):
         yield error("run_dir", f"{place} can't be written to", "name another directory")
+
+
+def store(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """The tree's file has a name, and no directory has it."""
+    path = recipe.ours.store.path
+    if not path or os.path.isdir(recipe.run_dir / path):
+        yield error(
+            "store.path", f"'{path}' is no file" if path else "is empty", "name a file, for example tree.sqlite"
+        )
+
+
+def _takes_files(directory: Path) -> bool:
+    """Tried, because the permissions don't tell: nobody writes to /proc, root included. Leaves nothing behind."""
+    if not os.access(directory, os.W_OK | os.X_OK):
+        return False
+    try:
+        with tempfile.TemporaryFile(dir=directory):
+            return True
+    except OSError:
+        return False
 
 
 def same_recipe(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     """A directory with a run in it is resumed by the recipe that began it, and by no other."""
     stored = recipe.run_dir / RESOLVED
-    if not stored.is_file():
+    if not os.path.isfile(stored):
         return
-    before, now = _flat(yaml.safe_load(stored.read_text(encoding="utf-8"))), _flat(yaml.safe_load(recipe.to_yaml()))
+    try:
+        before = _flat(yaml.safe_load(stored.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        yield error("run_dir", f"{stored} can't be read", "name another run_dir to begin anew")
+        return
+    now = _flat(yaml.safe_load(recipe.to_yaml()))
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key) and not _may_change(key):
             what = f"is {now.get(key)!r}, and the run in {recipe.run_dir} began with {before.get(key)!r}"

@@ -41,16 +41,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "sandbox.workers": (1, inf),
     "sandbox.memory_mb": (1, inf),
     "sandbox.max_output_chars": (1, inf),
-    "algorithm.gamma": (0, 1),
     "algorithm.gigpo.omega": (0, inf),
-    "trainer.nnodes": (1, inf),
-    "trainer.total_training_steps": (1, inf),
-    "trainer.n_gpus_per_node": (1, inf),
-    "data.train_batch_size": (1, inf),
-    "data.max_prompt_length": (1, inf),
-    "actor_rollout_ref.rollout.temperature": (0, inf),
 }
-"""Smallest and largest value, both allowed."""
+"""Smallest and largest value of our keys, both allowed; for verl's see ``aflow_verl.recipe.verl_values``."""
 
 POSITIVE = (
     "search.widening_k",
@@ -69,11 +62,12 @@ def ranges(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     """Every number lies where it can."""
     for key, (low, high) in RANGES.items():
         value = recipe.get(key)
-        if value is not None and not (low <= value <= high):
+        if value is not None and not (low <= value <= high and isfinite(value)):
             allowed = f"at least {low:g}" if not isfinite(high) else f"between {low:g} and {high:g}"
             yield error(key, f"{value!r} is out of range", f"it has to be {allowed}")
     for key in POSITIVE:
-        if recipe.get(key) is not None and recipe.get(key) <= 0:
+        value = recipe.get(key)
+        if value is not None and not (value > 0 and isfinite(value)):
             yield error(key, f"{recipe.get(key)!r} is out of range", "it has to be above 0")
     confidence = recipe.ours.evaluation.confidence
     if not 0 < confidence < 1:

@@ -14,6 +14,7 @@ from aflow_verl.search.statistics import mean_interval, paired_interval
 from aflow_verl.search.store import Store
 from aflow_verl.search.tree import Tree
 from aflow_verl.types import Evaluation, Problem
+from aflow_verl.workflow.graph_source import with_header
 from aflow_verl.workflow.state import WorkflowState
 
 EvaluateOn = Callable[[WorkflowState, Sequence[Problem]], Awaitable[Evaluation]]
@@ -108,9 +109,13 @@ async def compare_on_heldout(
 
 
 def write_workflow(folder: Path, state: WorkflowState, score: dict[str, Any]) -> None:
-    """``graph.py``, ``prompt.py`` and ``score.json`` in AFlow's layout; each file appears whole."""
+    """``graph.py``, ``prompt.py`` and ``score.json`` in AFlow's layout; each file appears whole.
+
+    The graph has the import header of a round that is named like ``folder``, in ``workspace/<dataset>/workflows``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {"graph.py": state.code, "prompt.py": state.prompts, "score.json": json.dumps(score, indent=2) + "\n"}
+    graph = with_header(state.code, state.dataset, folder.name)
+    texts = {"graph.py": graph, "prompt.py": state.prompts, "score.json": json.dumps(score, indent=2) + "\n"}
     for name, text in texts.items():
         temporary = folder / f".{name}"
         temporary.write_text(text)

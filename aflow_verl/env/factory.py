@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aflow_verl.benchmarks.base import Benchmark
 from aflow_verl.config import AflowConfig
 from aflow_verl.env.actions import ActionFormat, CodeFormat, EditFormat
 from aflow_verl.env.workflow_env import EnvSettings
@@ -33,8 +34,13 @@ def search_settings(ours: AflowConfig) -> SearchSettings:
     )
 
 
+def task_text(ours: AflowConfig, benchmark: Benchmark) -> str:
+    """The benchmark's one line for the policy; a code prompt has room to say what answers look like as well."""
+    return benchmark.task if ours.env.action_format == "edit" else f"{benchmark.task} {benchmark.answer_format}"
+
+
 def action_format(ours: AflowConfig, task: str) -> ActionFormat:
-    """``task``: the benchmark's one line for the policy."""
+    """``task``: the text of ``task_text``."""
     env = ours.env
     if env.action_format == "code":
         return CodeFormat(operator_infos(env.operators), task)

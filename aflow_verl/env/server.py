@@ -22,7 +22,7 @@ from aflow_verl.config import AflowConfig
 from aflow_verl.env.champion import Champions, compare_on_heldout, write_workflow
 from aflow_verl.env.dataset import DatasetRow
 from aflow_verl.env.episode import Episode, EpisodeStart
-from aflow_verl.env.factory import action_format, root_state
+from aflow_verl.env.factory import action_format, root_state, task_text
 from aflow_verl.env.shared_search import SharedSearch
 from aflow_verl.env.step_metrics import search_metrics
 from aflow_verl.env.tokens import PolicyTokens
@@ -34,7 +34,7 @@ from aflow_verl.models.catalog import create_client
 from aflow_verl.run_lock import RunLock
 from aflow_verl.sandbox.limits import Limits
 from aflow_verl.sandbox.monty import MontySandbox
-from aflow_verl.search.qvalues import QSnapshot, ScoreGroup
+from aflow_verl.search.qvalues import QSnapshot, QValue, ScoreGroup
 from aflow_verl.search.store import Store
 from aflow_verl.types import Evaluation, Problem
 from aflow_verl.workflow.state import WorkflowState
@@ -94,7 +94,9 @@ class SearchServer:
             splits = [benchmark.problems(split) for split in SPLITS]
             self._problems[name] = {problem.id: problem for split in splits for problem in split}
         self._store = Store(self._run_dir / ours.store.path)
-        formats = {name: action_format(ours, benchmark.task) for name, benchmark in self._benchmarks.items()}
+        formats = {
+            name: action_format(ours, task_text(ours, benchmark)) for name, benchmark in self._benchmarks.items()
+        }
         roots = {name: root_state(ours, name) for name in self._benchmarks}
         self._earlier = self._store.get_meta(USED, {})
         choices = JsonLines(self._run_dir / "choices.jsonl")
@@ -161,7 +163,7 @@ class SearchServer:
         await self._ready()
         row = DatasetRow.from_extra_info(extra_info)
         benchmark = self._benchmarks[row.benchmark]
-        return self._search.start(row, step, benchmark.task, self._row_problems(row))
+        return self._search.start(row, step, task_text(self._ours, benchmark), self._row_problems(row))
 
     def _row_problems(self, row: DatasetRow) -> list[Problem]:
         train = self._benchmarks[row.benchmark].problems("train")
@@ -206,9 +208,11 @@ class SearchServer:
         for error in sorted(self._failures, key=lambda error: not isinstance(error, UserError)):
             raise error
 
-    async def to_score(self) -> tuple[list[ScoreGroup], dict[str, list[float]]]:
-        """What the critic is asked to score, and the known returns to compare with."""
-        return await asyncio.to_thread(self._search.to_score, self._tokens), self._search.known_returns()
+    async def to_score(self, weights_step: int) -> tuple[list[ScoreGroup], dict[str, QValue], dict[str, list[float]]]:
+        """What the critic of ``weights_step`` is asked to score, the values that it gave already, and the known
+        returns to compare with."""
+        groups, kept = await asyncio.to_thread(self._search.to_score, self._tokens, weights_step)
+        return groups, kept, self._search.known_returns()
 
     async def publish(self, step: int, snapshot: QSnapshot) -> None:
         """Take over the critic's values."""

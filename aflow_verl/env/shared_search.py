@@ -19,7 +19,7 @@ from aflow_verl.env.tokens import PolicyTokens
 from aflow_verl.jsonl import JsonLines
 from aflow_verl.search.experience import ExperiencePool, ExperienceRecord
 from aflow_verl.search.node import Node
-from aflow_verl.search.qvalues import QSnapshot, ScoreGroup
+from aflow_verl.search.qvalues import QSnapshot, QValue, ScoreGroup
 from aflow_verl.search.statistics import paired_interval
 from aflow_verl.search.store import Store
 from aflow_verl.search.tree import Tree
@@ -121,25 +121,37 @@ class SharedSearch:
                     returns.setdefault(record.parent, []).append(record.tree_return)
         return returns
 
-    def to_score(self, tokens: PolicyTokens) -> list[ScoreGroup]:
-        """Every node of every tree: its V on its canonical prompt as it stands now, and the Q of each of its children
-        on the prompt in which nothing is left out, which the siblings share."""
-        groups = []
-        for benchmark, tree in self.trees.items():
-            for node in tree:
-                groups.extend(self._groups(benchmark, tree, node, tokens))
-        return groups
+    def to_score(self, tokens: PolicyTokens, weights_step: int) -> tuple[list[ScoreGroup], dict[str, QValue]]:
+        """Every node of every tree that has no value of the critic's weights of ``weights_step``, and the values of
+        the others.
 
-    def _groups(self, benchmark: str, tree: Tree, node: Node, tokens: PolicyTokens) -> list[ScoreGroup]:
+        Of a stale node it is the V on its canonical prompt as it stands now, and the Q of what made it on its parent's
+        prompt in which nothing is left out, which the siblings share.
+        """
+        groups, kept = [], {}
+        for benchmark, tree in self.trees.items():
+            ids = [node.id for node in tree]
+            stale = frozenset(self.q.stale(ids, weights_step) if self.q else ids)
+            kept.update({i: self.q.values[i] for i in ids if self.q and i not in stale})
+            for node in tree:
+                groups.extend(self._groups(benchmark, tree, node, tokens, stale))
+        return groups, kept
+
+    def _groups(
+        self, benchmark: str, tree: Tree, node: Node, tokens: PolicyTokens, stale: frozenset[str]
+    ) -> list[ScoreGroup]:
         shown = replace(node.state, score=node.posterior_mean)
         context = Context(experience=experience_lines(tree, node.id))
 
         def prompt(tried: frozenset[str]) -> tuple[int, ...]:
             return tokens.prompt_ids(self._formats[benchmark].offer(shown, tried, context).messages)
 
-        children = [tree[child_id] for child_id in tree.children(node.id)]
+        children = [tree[child_id] for child_id in tree.children(node.id) if child_id in stale]
         actions = tuple((c.id, c.response_ids) for c in children if c.parent_id == node.id and c.response_ids)
-        now, whole = prompt(tree.tried(node.id)), prompt(frozenset()) if actions else ()
+        whole = prompt(frozenset()) if actions else ()
+        if node.id not in stale:
+            return [ScoreGroup(whole, None, actions)] if actions else []
+        now = prompt(tree.tried(node.id))
         if not actions or now == whole:
             return [ScoreGroup(now, node.id, actions)]
         return [ScoreGroup(now, node.id), ScoreGroup(whole, None, actions)]

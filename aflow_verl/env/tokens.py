@@ -48,10 +48,6 @@ class PolicyTokens:
             ids[label] = int(encoded[0])
         return ids
 
-    def reply_ids(self, label: str) -> tuple[int, ...]:
-        """A label as a whole reply: its token and the end of turn."""
-        return (self.label_ids([label])[label], self.end_id)
-
     def text(self, ids: Sequence[int]) -> str:
         """A reply as text, without special tokens."""
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))

@@ -12,11 +12,11 @@ from typing import Any
 
 import anthropic
 
+from aflow_verl.config import KEY_VARIABLE
 from aflow_verl.errors import AflowVerlError, InvalidAction, ModelUnavailable, RecipeError, UserError
 from aflow_verl.models.prices import load_prices, price_of
 from aflow_verl.types import Completion, Message, SamplingParams, Usage
 
-KEY_VARIABLE = "ANTHROPIC_API_KEY"
 FORMAT_VERSION = 1
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from aflow_verl.errors import UserError
@@ -23,27 +23,6 @@ CREATE TABLE IF NOT EXISTS completions (
 """
 
 
-@dataclass(frozen=True, slots=True)
-class CacheStats:
-    """Calls since the client was made."""
-
-    hits: int = 0
-    """Answered from the file."""
-    shared: int = 0
-    """Answered by an equal call that was in flight."""
-    misses: int = 0
-    """Passed on to the model."""
-
-    @property
-    def calls(self) -> int:
-        return self.hits + self.shared + self.misses
-
-    @property
-    def hit_rate(self) -> float:
-        """Share of calls that cost nothing; 0.0 for no calls."""
-        return (self.hits + self.shared) / self.calls if self.calls else 0.0
-
-
 class CachedClient:
     """``inner`` behind an SQLite file. Use from one event loop; other processes may share the file."""
 
@@ -52,7 +31,6 @@ class CachedClient:
         self._inner = inner
         self.fingerprint = inner.fingerprint
         self._in_flight: dict[str, asyncio.Task[Completion]] = {}
-        self._stats = CacheStats()
         try:
             self._database = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode = WAL")
@@ -63,21 +41,13 @@ class CachedClient:
                 f"models: the reply cache {path} can't be used ({broken}); move it away or repair it"
             ) from None
 
-    @property
-    def stats(self) -> CacheStats:
-        """A snapshot of the counters."""
-        return self._stats
-
     async def complete(self, messages: Sequence[Message], params: SamplingParams) -> Completion:
         """The stored reply with ``cached=True`` and the usage it once had, else the model's. Failures aren't stored."""
         key = request_key(self.fingerprint, messages, params)
         if (stored := self._read(key)) is not None:
-            self._stats = replace(self._stats, hits=self._stats.hits + 1)
             return stored
         if (running := self._in_flight.get(key)) is not None:
-            self._stats = replace(self._stats, shared=self._stats.shared + 1)
             return replace(await asyncio.shield(running), cached=True)
-        self._stats = replace(self._stats, misses=self._stats.misses + 1)
         task = asyncio.ensure_future(self._ask(key, messages, params))
         self._in_flight[key] = task
         task.add_done_callback(lambda done: self._forget(key, done))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from aflow_verl.config import ExecutorConfig
+from aflow_verl.config import KEY_VARIABLE, ExecutorConfig
 from aflow_verl.errors import RecipeError
 from aflow_verl.models import smollm2
-from aflow_verl.models.anthropic import KEY_VARIABLE, AnthropicClient
 from aflow_verl.models.client import ModelClient
 from aflow_verl.models.landscape import LANDSCAPES
 from aflow_verl.models.simulated import SimulatedClient
@@ -39,7 +39,10 @@ def check_client(settings: ExecutorConfig, *, assume_keys: bool = False) -> None
                 "set it or choose another executor"
             )
     if settings.kind == "local" and settings.model != smollm2.NAME:
-        directory = Path(settings.model).expanduser()
+        directory = Path(settings.model)
+        # expanduser raises where the home of ~somebody doesn't exist
+        with contextlib.suppress(RuntimeError):
+            directory = directory.expanduser()
         if not (directory / "config.json").is_file():
             raise RecipeError(
                 f"models.executor.model: {directory} has no config.json; name {smollm2.NAME} or a checkpoint directory"
@@ -72,6 +75,8 @@ def _local(settings: ExecutorConfig, cache_dir: Path | None, progress: Progress 
 
 
 def _anthropic(settings: ExecutorConfig, cache_dir: Path | None, progress: Progress | None) -> ModelClient:
+    from aflow_verl.models.anthropic import AnthropicClient  # so does the SDK
+
     return AnthropicClient(settings.model, timeout_s=settings.timeout_s, retries=settings.retries)
 
 

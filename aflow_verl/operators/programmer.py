@@ -1,4 +1,4 @@
-"""Programmer: the model writes Python, the sandbox runs it, and its value is the answer."""
+"""Programmer: the model writes Python, the sandbox runs it; its value is the answer, what it printed comes along."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from aflow_verl.operators.base import Operator, assistant, user
-from aflow_verl.sandbox.result import RunResult
 from aflow_verl.types import Message
 
 _EXAMPLES: tuple[Message, ...] = (
@@ -32,15 +31,17 @@ _PRELUDE = "import math\n"
 
 
 class Programmer(Operator):
-    """``output`` is the value of the program's last expression (or of ``solve()``), else what it printed.
+    """``output`` is the value of the program's last expression (or of ``solve()``), else what it printed; ``printed``
+    is what it printed, whether it has a value or not.
 
-    A failed program is shown its error and written again, ``attempts`` times in all; then ``output`` is empty. An
-    empty reply counts as malformed (``empty``), a program that fails to the end as ``failed``.
+    A failed program is shown its error and written again, ``attempts`` times in all; then both are empty, since
+    partial output would pass for an answer. An empty reply counts as malformed (``empty``), a program that fails to
+    the end as ``failed``.
     """
 
     name = "Programmer"
-    description = "Writes Python for the problem, runs it and returns what it computes."
-    interface = "programmer(problem: str, analysis: str) -> dict with keys 'code' and 'output' of type str"
+    description = "Writes Python for the problem, runs it and returns what it computes (output) and prints (printed)."
+    interface = "programmer(problem: str, analysis: str) -> dict with keys 'code', 'output' and 'printed' of type str"
 
     async def run(self, problem: str, analysis: str = "") -> dict[str, Any]:
         hint = str(analysis).strip()
@@ -52,23 +53,17 @@ class Programmer(Operator):
             if not code:
                 self._count("empty")
             result = await self._programs(_PRELUDE + code)
-            output = output_text(result)
-            if output:
-                return {"code": code, "output": output}
+            printed = result.stdout.strip()
+            output = printed if result.value is None else str(result.value)
+            if output and result.error is None:
+                return {"code": code, "output": output, "printed": printed}
             error = result.error or "it computed nothing"
             messages += [assistant(reply), user(f"This failed: {error}\nWrite it again. Reply with Python only.")]
         self._count("failed")
-        return {"code": code, "output": ""}
+        return {"code": code, "output": "", "printed": ""}
 
 
 def extract_code(reply: str) -> str:
     """The first fenced block, else the whole reply."""
     fenced = _FENCE.search(reply)
     return (fenced.group(1) if fenced else reply).strip()
-
-
-def output_text(result: RunResult) -> str:
-    """Value as text, else printed text; empty for a failed program, whose partial output would pass for an answer."""
-    if result.error is not None:
-        return ""
-    return str(result.value) if result.value is not None else result.stdout.strip()

@@ -15,12 +15,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from aflow_verl.config import ROOT_KEYS, AflowConfig, from_config
 from aflow_verl.errors import RecipeError, UserError
+from aflow_verl.recipe.base import find_base
 from aflow_verl.recipe.compose import compose_over_verl, first_line, is_group, parse_overrides, read_yaml
 from aflow_verl.recipe.origins import Origins, key_lines
 from aflow_verl.recipe.strict import all_keys, check_keys, check_kinds
 from aflow_verl.recipe.verl_schema import read_schema
+from aflow_verl.recipe.verl_values import check_values
 
-BASE = Path(__file__).parents[2] / "recipes" / "base.yaml"
+BASE = find_base()
 
 LOGICAL_CPUS_PER_RANK = 3
 """CPUs in a bundle of verl's resource pool (``max_colocate_count``), reserved for every rank."""
@@ -78,7 +80,7 @@ def load_recipe(path: str | Path, overrides: list[str], *, now: datetime | None 
     lists = [o for o in parsed if o.key_or_group == "benchmark" and isinstance(o.value(), list)]
     layers = [base, given, *(OmegaConf.create({"benchmark": o.value()}) for o in lists)]
     config = compose_over_verl(layers, [o for o in parsed if o not in lists], shown)
-    check_kinds(config, reference, ROOT_KEYS, origins.locate)
+    check_kinds(config, reference, read_schema(), ROOT_KEYS, origins.locate)
     return _finish(Path(path), overrides, config, origins, now or datetime.now())
 
 
@@ -90,6 +92,10 @@ def is_base(path: str | Path) -> bool:
 @lru_cache(maxsize=1)
 def _reference() -> tuple[DictConfig, str, DictConfig]:
     """``recipes/base.yaml``, its text, and verl's configuration with it on top."""
+    if not BASE.is_file():
+        raise UserError(
+            f"{BASE}: the defaults under every recipe are missing; install anew: pip install -e . in a clone"
+        )
     base, text = read_yaml(BASE, os.path.relpath(BASE))
     reference = compose_over_verl([base], [], os.path.relpath(BASE))
     OmegaConf.set_struct(reference, False)
@@ -152,14 +158,21 @@ def _exists(config: DictConfig, key: str) -> bool:
 
 def _finish(path: Path, overrides: list[str], config: DictConfig, origins: Origins, now: datetime) -> Recipe:
     _check_references(config, origins)
+    check_values(config, origins.locate)
     name = path.stem
-    given = OmegaConf.select(config, "run_dir")
-    run_dir = Path(str(given) if given else f"runs/{name}/{now:%Y-%m-%d_%H-%M-%S}").expanduser().absolute()
+    run_dir = _run_dir(OmegaConf.select(config, "run_dir"), f"runs/{name}/{now:%Y-%m-%d_%H-%M-%S}", origins)
     with open_dict(config):
         config.run_dir = str(run_dir)
         _derive_ray(config)
     ours = from_config(config, origins.locate)
     return Recipe(path, name, tuple(overrides), config, ours, run_dir, origins)
+
+
+def _run_dir(given: Any, default: str, origins: Origins) -> Path:
+    try:
+        return Path(str(given) if given else default).expanduser().absolute()
+    except RuntimeError as error:  # ~somebody
+        raise RecipeError(f"{origins.locate('run_dir')}: run_dir: {given!r}: {first_line(error)}") from error
 
 
 def _check_references(config: DictConfig, origins: Origins) -> None:
@@ -173,7 +186,9 @@ def _check_references(config: DictConfig, origins: Origins) -> None:
 def _derive_ray(config: DictConfig) -> None:
     """Ray's CPUs and, on a CPU, its GPUs are logical: they only have to satisfy verl's placement groups."""
     ranks = OmegaConf.select(config, "trainer.n_gpus_per_node") * OmegaConf.select(config, "trainer.nnodes")
-    init = config.ray_kwargs.ray_init
+    init = config.ray_kwargs.get("ray_init")
+    if init is None:
+        init = config.ray_kwargs.ray_init = OmegaConf.create({})
     if init.get("num_cpus") is None and OmegaConf.select(config, "trainer.nnodes") == 1:
         init.num_cpus = max(os.cpu_count() or 1, LOGICAL_CPUS_PER_RANK * ranks + LOGICAL_CPUS_BESIDE)
     if config.trainer.device == "cpu" and init.get("num_gpus") is None:

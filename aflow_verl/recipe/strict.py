@@ -70,7 +70,9 @@ def all_keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
             yield from all_keys(child, path)
 
 
-def check_kinds(config: DictConfig, reference: DictConfig, skip: tuple[str, ...], locate: Locate) -> None:
+def check_kinds(
+    config: DictConfig, reference: DictConfig, schema: VerlSchema, skip: tuple[str, ...], locate: Locate
+) -> None:
     """Raise ``RecipeError`` where a value's kind differs from the default's (a text for a number and so on).
 
     ``skip`` names root keys that are checked elsewhere. A default of null says nothing about the kind, and a reference
@@ -80,13 +82,16 @@ def check_kinds(config: DictConfig, reference: DictConfig, skip: tuple[str, ...]
     assert isinstance(values, dict)
     assert isinstance(defaults, dict)
     for name in values.keys() & defaults.keys() - set(skip):
-        _check_kind(values[name], defaults[name], str(name), locate)
+        _check_kind(values[name], defaults[name], str(name), schema, locate)
 
 
-def _check_kind(value: Any, default: Any, path: str, locate: Locate) -> None:
+def _check_kind(value: Any, default: Any, path: str, schema: VerlSchema, locate: Locate) -> None:
     if isinstance(default, dict) and isinstance(value, dict):
         for name in value.keys() & default.keys():
-            _check_kind(value[name], default[name], f"{path}.{name}", locate)
+            # verl writes 0 or 1 for some defaults of fractions; the dataclass of the node knows better
+            fraction = "float" in schema.annotation(default, str(name)) or f"{path}.{name}" in FRACTIONS
+            child = float(default[name]) if type(default[name]) is int and fraction else default[name]
+            _check_kind(value[name], child, f"{path}.{name}", schema, locate)
         return
     expected, found = _kind(default), _kind(value)
     if expected is None or found is None or found in _ACCEPTED[expected]:
@@ -94,11 +99,15 @@ def _check_kind(value: Any, default: Any, path: str, locate: Locate) -> None:
     raise RecipeError(f"{locate(path)}: {path}: expected {expected}, found {value!r} (verl's default: {default!r})")
 
 
+FRACTIONS = ("actor_rollout_ref.model.lora.alpha", "critic.model.lora.alpha", "trainer.esi_redundant_time")
+"""Numbers with a whole default, and no dataclass that would say that they may be fractions."""
+
 _ACCEPTED = {
     "true or false": ("true or false",),
-    "a number": ("a number",),
+    "a whole number": ("a whole number",),
+    "a number": ("a number", "a whole number"),
     # verl takes a list wherever it takes one file, module or logger name.
-    "a text": ("a text", "a list", "a number"),
+    "a text": ("a text", "a list", "a number", "a whole number"),
     "a list": ("a list", "a text"),
     "a mapping": ("a mapping",),
 }
@@ -110,7 +119,9 @@ def _kind(value: Any) -> str | None:
         return None
     if isinstance(value, bool):
         return "true or false"
-    if isinstance(value, int | float):
+    if isinstance(value, int):
+        return "a whole number"
+    if isinstance(value, float):
         return "a number"
     if isinstance(value, str):
         return "a text"

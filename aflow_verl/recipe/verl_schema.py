@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -51,7 +52,11 @@ class VerlSchema:
         annotation = self._fields_of(parent).get(path.rpartition(".")[2], "") if parent is not None else ""
         return node is None and "dict" in annotation.lower()
 
-    def _fields_of(self, node: DictConfig) -> Mapping[str, str]:
+    def annotation(self, node: Mapping[Any, Any] | DictConfig, key: str) -> str:
+        """The type that the node's dataclass gives the key, as it is written there; empty where there is none."""
+        return self._fields_of(node).get(key, "")
+
+    def _fields_of(self, node: Mapping[Any, Any] | DictConfig) -> Mapping[str, str]:
         target = str(node.get("_target_", ""))
         return self.fields.get(target.rpartition(".")[2], {})
 

@@ -2,19 +2,21 @@
 
 A workflow's import header is dropped and what it would have imported stands in front of the class instead:
 ``operator`` (each class calls out to the host), ``prompt_custom``, ``create_llm_instance``, and the cost manager of
-older AFlow graphs. Costs are kept by the host, so inside the sandbox they read 0.
+older AFlow graphs. Costs are kept by the host, so inside the sandbox they read 0. The code itself is run as it was
+written, but for ``typing.cast``, which the interpreter lacks and gets from here.
 """
 
 from __future__ import annotations
 
 import ast
 
-from aflow_verl.workflow.graph_source import UNPARSABLE, prompt_constants, strip_source, used_operators
+from aflow_verl.workflow.graph_source import UNPARSABLE, prompt_constants, strip_header, used_operators
 
 CALL = "_call_operator"
 PROBLEM = "_problem"
 ENTRY_POINT = "_entry_point"
 DATASET = "_dataset"
+CAST = "_cast"
 POSITIONAL = "*"
 """The host gets the positional arguments of an operator call under this key, beside the named ones."""
 MAX_SOURCE_CHARS = 100_000
@@ -34,6 +36,9 @@ class _Model:
 
 def create_llm_instance(llm_config=None):
     return _Model()
+
+def {CAST}(kind, value):
+    return value
 """
 
 _OPERATOR = """\
@@ -52,7 +57,7 @@ def workflow_source(code: str, prompts: str, *, with_entry_point: bool) -> str:
     """
     if len(code) + len(prompts) > MAX_SOURCE_CHARS:
         raise ValueError(f"the workflow is longer than {MAX_SOURCE_CHARS} characters")
-    tree = strip_source(code)
+    tree = _Cast().visit(strip_header(code))
     names = used_operators(tree)
     arguments = f"{PROBLEM}, {ENTRY_POINT}" if with_entry_point else PROBLEM
     return "\n".join(
@@ -61,10 +66,23 @@ def workflow_source(code: str, prompts: str, *, with_entry_point: bool) -> str:
             *(_OPERATOR.format(name=name, call=CALL) for name in names),
             _namespace("operator", {name: f"_Operator_{name}" for name in names}),
             _namespace("prompt_custom", {name: repr(text) for name, text in prompt_constants(prompts).items()}),
-            ast.unparse(tree),
+            ast.unparse(ast.fix_missing_locations(tree)),
             f"await Workflow(name={DATASET}, llm_config={{}}, dataset={DATASET})({arguments})",
         ]
     )
+
+
+class _Cast(ast.NodeTransformer):
+    """``from typing import cast as c`` becomes ``c = _cast``."""
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> list[ast.stmt]:
+        casts = [alias for alias in node.names if node.module == "typing" and alias.name == "cast"]
+        others = [alias for alias in node.names if alias not in casts]
+        imports: list[ast.stmt] = [ast.ImportFrom(node.module, others, node.level)] if others else []
+        return imports + [
+            ast.Assign([ast.Name(alias.asname or alias.name, ast.Store())], ast.Name(CAST, ast.Load()), lineno=0)
+            for alias in casts
+        ]
 
 
 def _namespace(name: str, members: dict[str, str]) -> str:

@@ -32,7 +32,6 @@ CREATE TABLE deltas (
     position INTEGER,
     PRIMARY KEY (benchmark, step, key)
 ) WITHOUT ROWID;
-CREATE TABLE steps (benchmark TEXT NOT NULL, step INTEGER NOT NULL, PRIMARY KEY (benchmark, step)) WITHOUT ROWID;
 CREATE TABLE qvalues (step INTEGER PRIMARY KEY, snapshot TEXT NOT NULL);
 CREATE TABLE experience (
     id INTEGER PRIMARY KEY, benchmark TEXT NOT NULL, step INTEGER NOT NULL, record TEXT NOT NULL,

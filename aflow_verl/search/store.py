@@ -80,12 +80,15 @@ class Store:
 
     def put_delta(self, benchmark: str, step: int, key: str, delta: TreeDelta) -> None:
         """Keeps what one episode added; it counts once its step is committed. A second delta of this key replaces
-        the first."""
+        the first until then. Raises ValueError where the first is committed: what was trained on stays."""
+        query = (
+            "INSERT INTO deltas (benchmark, step, key, records) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (benchmark, step, key) DO UPDATE SET records = excluded.records WHERE position IS NULL"
+        )
         with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO deltas (benchmark, step, key, records) VALUES (?, ?, ?, ?)",
-                (benchmark, step, key, json.dumps(delta_to_json(delta))),
-            )
+            row = (benchmark, step, key, json.dumps(delta_to_json(delta)))
+            if connection.execute(query, row).rowcount != 1:
+                raise ValueError(f"{self.path}: delta {key!r} of {benchmark} at step {step} is committed already")
 
     def commit_step(self, benchmark: str, step: int, keys: Sequence[str]) -> None:
         """The step is done: it consists of these deltas, in this order. Raises KeyError for one that was not put."""
@@ -98,13 +101,6 @@ class Store:
                 )
                 if updated.rowcount != 1:
                     raise KeyError(f"no delta {key!r} of {benchmark} at step {step}")
-            connection.execute("INSERT OR IGNORE INTO steps VALUES (?, ?)", (benchmark, step))
-
-    def last_step(self, benchmark: str) -> int | None:
-        """The last committed step; None for none."""
-        with self._database.reading() as connection:
-            row = connection.execute("SELECT max(step) FROM steps WHERE benchmark = ?", (benchmark,)).fetchone()
-        return None if row[0] is None else int(row[0])
 
     def load_tree(self, benchmark: str, up_to_step: int) -> Tree:
         """The tree as it was after that step: the root and the committed deltas, in the order of their commits.
@@ -132,7 +128,6 @@ class Store:
         """Drops trees', critic's and experience's records of later steps; grades stay."""
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM deltas WHERE step > ?", (step,))
-            connection.execute("DELETE FROM steps WHERE step > ?", (step,))
             connection.execute("DELETE FROM qvalues WHERE step > ?", (step,))
             connection.execute("DELETE FROM experience WHERE step > ?", (step,))
 

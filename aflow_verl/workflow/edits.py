@@ -73,6 +73,15 @@ def apply_edit(state: WorkflowState, edit_key: str, space: EditSpace) -> Workflo
 
 
 def _changes(pipeline: Pipeline, space: EditSpace) -> Iterator[_Change]:
+    """The changes that make something new: of two that make the same child, the first one only."""
+    made = {write(pipeline)}
+    for edit, child in _all_changes(pipeline, space):
+        if (source := write(child)) not in made:
+            made.add(source)
+            yield edit, child
+
+
+def _all_changes(pipeline: Pipeline, space: EditSpace) -> Iterator[_Change]:
     yield from _last_step_changes(pipeline, space)
     if len(pipeline.steps) < space.max_steps:
         yield from _insertions(pipeline, space)

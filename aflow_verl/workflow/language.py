@@ -15,6 +15,13 @@ MODULES = frozenset(
 )
 """Modules that a workflow can import. (``os``, ``sys`` and ``pathlib`` load too, but are denied nearly everything.)"""
 
+TYPING = frozenset(
+    {"Annotated", "Any", "Callable", "ClassVar", "Dict", "Final", "Generic", "Iterable", "List", "Literal", "Mapping"}
+    | {"NoReturn", "Optional", "Protocol", "Self", "Sequence", "Set", "TYPE_CHECKING", "Tuple", "Type", "TypeVar"}
+    | {"Union", "cast"}
+)
+"""What can be taken out of ``typing``; only names that are used beyond annotations matter. ``cast`` is supplied."""
+
 _NODES: dict[type[ast.AST], str] = {
     ast.Yield: "generators (yield)",
     ast.YieldFrom: "generators (yield)",
@@ -65,3 +72,5 @@ def _import_findings(node: ast.ImportFrom) -> Iterator[str]:
         yield f"the module {'.' * node.level}{node.module or ''}"
     elif any(alias.name == "*" for alias in node.names):
         yield "from ... import *"
+    elif node.module == "typing":
+        yield from (f"typing.{alias.name}" for alias in node.names if alias.name not in TYPING)

@@ -12,7 +12,7 @@ import re
 from dataclasses import replace
 
 from aflow_verl.errors import InvalidAction
-from aflow_verl.workflow.graph_source import UNPARSABLE, prompt_constants, strip_source, used_operators, used_prompts
+from aflow_verl.workflow.graph_source import UNPARSABLE, prompt_constants, strip_header, used_operators, used_prompts
 from aflow_verl.workflow.language import unsupported
 from aflow_verl.workflow.state import WorkflowState
 
@@ -78,7 +78,7 @@ def _check(code: str, prompts: str, operators: tuple[str, ...]) -> None:
 
 def _parse_graph(code: str) -> ast.Module:
     try:
-        return strip_source(code)
+        return strip_header(code)
     except UNPARSABLE as error:
         raise InvalidAction("syntax", f"the graph is no Python: {_reason(error)}") from error
 

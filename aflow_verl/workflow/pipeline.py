@@ -10,7 +10,7 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aflow_verl.workflow.graph_source import UNPARSABLE, normalize_code, prompt_constants, strip_source, write_prompts
+from aflow_verl.workflow.graph_source import UNPARSABLE, normal_tree, normalize_code, prompt_constants, write_prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def read(code: str, prompts: str) -> Pipeline | None:
     """
     try:
         constants = prompt_constants(prompts)
-        calls = _find_calls(strip_source(code))
+        calls = _find_calls(normal_tree(code))
     except UNPARSABLE:
         return None
     steps = [step for call, samples in calls if (step := _as_step(call, samples, constants)) is not None]

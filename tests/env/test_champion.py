@@ -1,14 +1,19 @@
 """The best workflow: two stages, fresh problems for the second, the same after a resume."""
 
+import ast
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from aflow_verl.env.champion import Champions
+from aflow_verl.env.champion import Champions, write_workflow
 from aflow_verl.search.store import Store
 from aflow_verl.search.tree import Tree
 from aflow_verl.types import Evaluation, Grade, Problem
+from aflow_verl.workflow.edits import EditSpace, apply_edit
+from aflow_verl.workflow.graph_source import with_header
 from aflow_verl.workflow.state import WorkflowState, seed_state
 
 VALIDATION = tuple(Problem(f"v{k}", "", "") for k in range(8))
@@ -52,3 +57,24 @@ async def test_a_new_best_is_confirmed_on_fresh_problems(tmp_path: Path) -> None
     assert again.best.validation.mean == pytest.approx(6 / 8)
     await again.challenge(tree, 2)
     assert again.best.node_id == champions.best.node_id
+
+
+@pytest.mark.parametrize("headed", [False, True])
+def test_the_best_workflow_is_written_in_aflows_layout(tmp_path: Path, headed: bool) -> None:
+    space = EditSpace()
+    state = apply_edit(seed_state("toy", space.operators), "instruct:0:step_by_step", space)
+    if headed:  # as a policy may write it
+        state = replace(state, code=with_header(state.code, "toy", "round_7"))
+    folder = tmp_path / "best_workflow"
+    write_workflow(folder, state, {"validation": 0.5})
+    write_workflow(folder, state, {"validation": 0.75})
+    assert sorted(path.name for path in folder.iterdir()) == ["graph.py", "prompt.py", "score.json"]
+    assert json.loads((folder / "score.json").read_text()) == {"validation": 0.75}
+    graph, prompts = (folder / "graph.py").read_text(), (folder / "prompt.py").read_text()
+    imported = [ast.unparse(node) for node in ast.parse(graph).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert imported == [
+        "import workspace.toy.workflows.template.operator as operator",
+        "import workspace.toy.workflows.best_workflow.prompt as prompt_custom",
+        "from scripts.async_llm import create_llm_instance",
+    ]
+    assert WorkflowState("toy", graph, prompts, state.operators).hash == state.hash

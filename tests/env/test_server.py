@@ -86,8 +86,9 @@ async def test_every_node_is_offered_to_the_critic_and_siblings_share_a_prompt(o
         for session, picks in enumerate([(0,), (1,), (2,)]):
             await _episode(server, 1, 0, session, picks)
         await server.merge(1, [("uid", k) for k in range(3)])
-        groups, returns = await server.to_score()
+        groups, kept, returns = await server.to_score(1)
         tree = server._search.trees["simulated"]
+        assert kept == {}
         assert sorted(g.node_id for g in groups if g.node_id) == sorted(node.id for node in tree)
         [shared] = [g for g in groups if g.actions]
         assert shared.node_id is None  # the root's own prompt leaves out what was tried
@@ -95,6 +96,26 @@ async def test_every_node_is_offered_to_the_critic_and_siblings_share_a_prompt(o
         assert {ids for _, ids in shared.actions} == {(20, 2), (21, 2), (22, 2)}
         assert set(returns) == {tree.root_id}
         assert len(returns[tree.root_id]) == 3
+
+
+async def test_only_what_these_weights_have_not_scored_is_offered(open_server: Open) -> None:
+    async with open_server() as server:
+        for session in range(2):
+            await _episode(server, 1, 0, session, (session,))
+        await server.merge(1, [("uid", 0), ("uid", 1)])
+        tree = server._search.trees["simulated"]
+        stale, *fresh = tree.children(tree.root_id)
+        values = {node_id: QValue(0.5, None, 1) for node_id in (tree.root_id, *fresh)}
+        await server.publish(1, QSnapshot(weights_step=1, values=values))
+        groups, kept, _ = await server.to_score(1)
+        assert kept == values
+        assert [g.node_id for g in groups if g.node_id] == [stale]
+        assert [child for g in groups for child, _ in g.actions] == [stale]
+        groups, kept, _ = await server.to_score(2)  # the critic was updated
+        assert kept == {}
+        assert {g.node_id for g in groups if g.node_id} == {node.id for node in tree}
+        await server.publish(2, QSnapshot(2, {node.id: QValue(0.5, None, 2) for node in tree}))
+        assert (await server.to_score(2))[0] == []
 
 
 async def test_published_values_reach_the_next_episodes(open_server: Open) -> None:

@@ -28,7 +28,6 @@ async def test_a_greedy_call_is_answered_once_across_processes(tmp_path: Path, s
     stored = await second.complete(ask("a"), SamplingParams(sample_index=3))
     assert (stored.text, stored.cached, stored.usage) == ("A", True, Usage(10, 5, 0.01))
     assert len(inner.asked) == 1
-    assert (second.stats.hits, second.stats.misses, second.stats.hit_rate) == (1, 0, 1.0)
     await second.close()
 
 
@@ -60,7 +59,6 @@ async def test_equal_calls_in_flight_share_one(tmp_path: Path, scripted: Any) ->
     replies = await asyncio.gather(*waiting[1:])
     assert [reply.text for reply in replies] == ["a"] * 4
     assert len(inner.asked) == 1
-    assert (client.stats.misses, client.stats.shared) == (1, 4)
     await client.close()
 
 

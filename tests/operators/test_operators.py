@@ -114,19 +114,22 @@ def test_agreement_is_blind_to_outer_space_and_always_defined(text: str, problem
 
 
 @pytest.mark.parametrize(
-    ("result", "output"),
+    ("result", "output", "printed"),
     [
-        (RunResult(2), "2"),
-        (RunResult(0), "0"),
-        (RunResult(False), "False"),
-        (RunResult(None, "3\n"), "3"),
-        (RunResult(2, "working\n"), "2"),
+        (RunResult(2), "2", ""),
+        (RunResult(0), "0", ""),
+        (RunResult(False), "False", ""),
+        (RunResult(None, "3\n"), "3", "3"),
+        (RunResult(2, "working\n"), "2", "working"),
     ],
 )
-async def test_programmer_returns_the_value_or_what_was_printed(script: Any, result: RunResult, output: str) -> None:
+async def test_programmer_returns_its_value_and_what_it_printed(
+    script: Any, result: RunResult, output: str, printed: str
+) -> None:
     script.replies, script.results = ['"bee".count("e")'], [result]
     programmer = Programmer(script.model, script.run, script.malformed)
-    assert await programmer(problem=COUNTING) == {"code": '"bee".count("e")', "output": output}
+    reply = await programmer(problem=COUNTING)
+    assert reply == {"code": '"bee".count("e")', "output": output, "printed": printed}
     assert script.programs == ['import math\n"bee".count("e")']
     assert script.asked[0][-1] == {"role": "user", "content": COUNTING}
     assert not script.malformed
@@ -141,7 +144,7 @@ async def test_programmer_shows_the_analysis(script: Any) -> None:
 async def test_a_failed_program_is_empty_whatever_it_printed(script: Any) -> None:
     script.replies, script.results = ["1 / 0"], [RunResult(None, "4", "ZeroDivisionError: division by zero")]
     result = await Programmer(script.model, script.run, script.malformed)(problem="p")
-    assert result == {"code": "1 / 0", "output": ""}
+    assert result == {"code": "1 / 0", "output": "", "printed": ""}
     assert script.malformed == {"Programmer/failed": 1}
 
 
@@ -149,7 +152,7 @@ async def test_programmer_tries_again_with_the_error(script: Any) -> None:
     script.replies = ["", "1 / 0", "```python\ndef solve():\n    return 4\n```"]
     script.results = [RunResult(), RunResult(error="ZeroDivisionError"), RunResult(4)]
     result = await Programmer(script.model, script.run, script.malformed, attempts=3)(problem="p")
-    assert result == {"code": "def solve():\n    return 4", "output": "4"}
+    assert result == {"code": "def solve():\n    return 4", "output": "4", "printed": ""}
     assert "it computed nothing" in script.asked[1][-1]["content"]
     assert "ZeroDivisionError" in script.asked[2][-1]["content"]
     assert script.asked[2][-2] == {"role": "assistant", "content": "1 / 0"}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from aflow_verl.main_gigpo import main
+from aflow_verl.recipe.load import Recipe
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,12 +21,17 @@ class Outcome:
     err: str
 
 
+def _started(recipe: Recipe) -> int:
+    raise AssertionError(f"a run of {recipe.path} was started")
+
+
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
-    """Runs ``main`` from the repository's root, without API keys and without visible GPUs."""
+    """Runs ``main`` from the repository's root, without API keys, without visible GPUs and without a run."""
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr("aflow_verl.run.run", _started)
 
     def run(*argv: str) -> Outcome:
         capsys.readouterr()

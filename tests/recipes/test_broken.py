@@ -35,7 +35,10 @@ FILES: dict[str, tuple[str, str]] = {
     "fraction for a whole number": ("env:\n  steps: 2.5\n", "{}:2: env.steps: expected a whole number, found 2.5"),
     "number for a list": ("env:\n  operators: 3\n", "{}:2: env.operators: expected a list, found 3"),
     "number for a section": ("search: 0.5\n", "{}:1: search: expected a mapping, found 0.5"),
-    "text for verl's number": ("trainer:\n  nnodes: two\n", "{}:2: trainer.nnodes: expected a number, found 'two'"),
+    "text for verl's number": (
+        "trainer:\n  nnodes: two\n",
+        "{}:2: trainer.nnodes: expected a whole number, found 'two'",
+    ),
     "text for verl's switch": (
         "critic:\n  enable: maybe\n",
         "{}:2: critic.enable: expected true or false, found 'maybe'",
@@ -83,7 +86,7 @@ def test_broken_file(case: str, command: Callable[..., Any], tmp_path: Path) -> 
 
 OVERRIDES: dict[str, tuple[list[str], str]] = {
     "Q without a critic": (
-        [QUICKSTART, "critic.enable=false"],
+        [QUICKSTART, "critic.enable=false", "search.rl_weight=0.5"],
         "override 'critic.enable=false': critic.enable: is false while search.rl_weight is 0.5: the search would use a "
         "Q that nobody learns; set critic.enable=true, or search.rl_weight=0",
     ),
@@ -143,9 +146,14 @@ OVERRIDES: dict[str, tuple[list[str], str]] = {
         [QUICKSTART, "benchmark.tasks=[leter_counting]"],
         "reasoning_gym has no task 'leter_counting'; did you mean letter_counting?",
     ),
+    "task that evaluates answers": (
+        [QUICKSTART, "benchmark.tasks=[letter_counting,spiral_matrix]"],
+        "benchmark.tasks: spiral_matrix can't be used: its verifier evaluates answers as code",
+    ),
     "executor without its key": (
         [QUICKSTART, "models.executor.kind=anthropic", "models.executor.model=claude-haiku-4-5"],
-        "override 'models.executor.kind=anthropic': models.executor.kind: anthropic needs ANTHROPIC_API_KEY",
+        "override 'models.executor.kind=anthropic': models.executor.kind: anthropic needs the environment variable "
+        "ANTHROPIC_API_KEY",
     ),
     "fewer GPUs than asked for": (
         [QWEN, "--check", "--assume", "gpus=4,gpu_gb=80"],
@@ -161,7 +169,7 @@ OVERRIDES: dict[str, tuple[list[str], str]] = {
         "actor_rollout_ref.actor.ppo_mini_batch_size: 4 is more than the 2 rows of a step",
     ),
     "rows that don't divide": (
-        [QUICKSTART, "trainer.n_gpus_per_node=3"],
+        [QUICKSTART, "trainer.n_gpus_per_node=3", "actor_rollout_ref.rollout.n=4"],
         "2 rows of 4 sessions don't divide over 3 ranks",
     ),
     "no micro-batch": (

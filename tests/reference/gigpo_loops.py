@@ -28,10 +28,10 @@ def gigpo_loops(
     for i in rows:
         if padding is None or not padding[i]:
             chosen.setdefault((group[i], trajectory[i], step[i]), i)
-    episodes = {}  # trajectory -> its rows
+    episodes = {}  # (group, trajectory) -> its rows
     groups = {}  # group -> its rows
     for (uid, tau, _), i in chosen.items():
-        episodes.setdefault(tau, []).append(i)
+        episodes.setdefault((uid, tau), []).append(i)
         groups.setdefault(uid, []).append(i)
 
     def episode_return(tau):
@@ -40,9 +40,10 @@ def gigpo_loops(
         return sum(rewards[i] for i in episodes[tau])
 
     def step_return(i):
+        together = episodes[group[i], trajectory[i]]
         if parent_step is None:  # Eq. 5
-            return sum(gamma ** (step[k] - step[i]) * rewards[k] for k in episodes[trajectory[i]] if step[k] >= step[i])
-        made_here = [step_return(k) for k in episodes[trajectory[i]] if parent_step[k] == step[i]]
+            return sum(gamma ** (step[k] - step[i]) * rewards[k] for k in together if step[k] >= step[i])
+        made_here = [step_return(k) for k in together if parent_step[k] == step[i]]
         return rewards[i] + gamma * max([0.0, *made_here])
 
     def relative(value, others):  # Eq. 3 and 7
@@ -60,12 +61,12 @@ def gigpo_loops(
             advantages.append([0.0 for _ in mask[i]])
             returns.append([0.0 for _ in mask[i]])
             continue
-        members = [trajectory[k] for k in groups[group[i]]]
+        members = [(group[i], trajectory[k]) for k in groups[group[i]]]
         if episode_mean == "trajectories":
             members = set(members)
         same_anchor = [all_returns[k] for k in groups[group[i]] if anchor[k] == anchor[i]]
         r_i = all_returns[chosen[group[i], trajectory[i], step[i]]]
-        a_episode = relative(episode_return(trajectory[i]), [episode_return(tau) for tau in members])
+        a_episode = relative(episode_return((group[i], trajectory[i])), [episode_return(tau) for tau in members])
         a_i = a_episode + omega * relative(r_i, same_anchor)  # Eq. 8
         advantages.append([a_i * m for m in mask[i]])
         returns.append([r_i * m for m in mask[i]])

@@ -39,7 +39,7 @@ METHODS = frozenset(
     for name in dir(kind)
     if not name.startswith("_")
 )
-"""Methods of plain data. They are taken for such wherever they stand, except ``format``, which looks attributes up."""
+"""Methods of plain data. Methods of the package with such a name are read all the same."""
 DUNDERS = frozenset({"__init__", "__name__", "__class__", "__len__"})
 
 
@@ -104,7 +104,9 @@ class _Scan:
 
     def _value(self, name: str, value: object) -> Iterator[str]:
         """What a global name stands for. Functions and constructors of the package are read in turn."""
-        home = value.__name__ if isinstance(value, ModuleType) else str(getattr(value, "__module__", None))
+        if isinstance(value, ModuleType):
+            return  # what is taken out of it is looked at there
+        home = str(getattr(value, "__module__", None))
         if home.split(".")[0] == PACKAGE:
             made = vars(value).get("__init__") if isinstance(value, type) else value
             # The constructor of a dataclass is generated: it has no source and only assigns.
@@ -159,7 +161,7 @@ def _is_global(owner: ast.expr, local: set[str]) -> bool:
 
 def _methods_named(name: str) -> list[FunctionType]:
     """All methods and properties of that name in the classes of the package."""
-    return [] if name in METHODS else _methods().get(name, [])
+    return _methods().get(name, [])
 
 
 @cache

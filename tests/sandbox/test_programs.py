@@ -8,7 +8,7 @@ import pytest
 
 from aflow_verl.sandbox.limits import Limits
 from aflow_verl.sandbox.monty import MontySandbox
-from aflow_verl.workflow.language import MODULES
+from aflow_verl.workflow.language import MODULES, TYPING
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,8 @@ async def test_every_listed_module_loads(sandbox: MontySandbox, limits: Limits) 
     """The list that replies are checked against is the interpreter's own."""
     for name in sorted(MODULES):
         assert (await sandbox.run_program(f"import {name}", limits)).error is None, name
+    for name in sorted(TYPING - {"cast"}):
+        assert (await sandbox.run_program(f"from typing import {name}", limits)).error is None, name
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from aflow_verl.sandbox.limits import Limits
 from aflow_verl.sandbox.monty import MontySandbox
 from aflow_verl.sandbox.result import RunResult
 from aflow_verl.workflow.edits import EditSpace, apply_edit
+from aflow_verl.workflow.graph_source import normalize_code
 from aflow_verl.workflow.state import SEED_CODE, seed_state
 
 HEADER = """\
@@ -160,6 +161,56 @@ async def test_written_pipelines_run(sandbox: MontySandbox, limits: Limits) -> N
     assert names == ["Custom"] * 3 + ["ScEnsemble", "Custom", "Programmer"]
     assert operators.calls[4][1]["input"] == "2 + 2?\n\nDraft answer: s"
     assert operators.calls[5][1] == {"problem": "2 + 2?", "analysis": "c"}
+
+
+AS_WRITTEN = """
+from dataclasses import dataclass, field
+from typing import List, Optional, cast as as_type
+
+@dataclass
+class Draft:
+    text: str
+    votes: int = 1
+    notes: list = field(default_factory=list)
+
+class Workflow:
+    def __init__(self, name: str, llm_config, dataset: DatasetType) -> None:
+        self.custom = operator.Custom(create_llm_instance(llm_config))
+
+    async def __call__(self, problem: str) -> Optional[str]:
+        drafts: List[Draft] = []
+        try:
+            drafts.append(Draft((await self.custom(input=problem, instruction=""))["response"]))
+        except ValueError:
+            "never"
+        for draft in drafts:
+            "only looked at"
+        if len(drafts) > 5:
+            "too many"
+        else:
+            drafts[0].votes += 1
+        return as_type(str, drafts[0].text + str(drafts[0].votes) + str(drafts[0].notes)), 0.0
+"""
+
+
+async def test_a_workflow_is_run_as_it_was_written(sandbox: MontySandbox, limits: Limits) -> None:
+    """Fields of a dataclass, statements that are only texts, annotations and what typing offers."""
+    result = await run(sandbox, HEADER + AS_WRITTEN, Operators(Custom="4"), limits)
+    assert result == RunResult("42[]")
+    inside = SEED_CODE.replace("return solution", "from typing import cast, Any\n        return cast(Any, solution)")
+    assert await run(sandbox, inside, Operators(Custom="4"), limits) == RunResult("4")
+
+
+@pytest.mark.parametrize("code", [ENSEMBLE, OLD_STYLE, TOGETHER, SEED_CODE])
+async def test_the_normal_form_runs_like_the_code(sandbox: MontySandbox, limits: Limits, code: str) -> None:
+    """So that workflows of one hash have one score."""
+    entry = " add" if code is OLD_STYLE else None
+    results = [
+        await run(sandbox, form, Operators(Custom="4", Programmer="5", ScEnsemble="6"), limits, 'SOLVE = "x"', entry)
+        for form in (code, normalize_code(code))
+    ]
+    assert results[0].error is None
+    assert results[0] == results[1]
 
 
 def workflow(body: str) -> str:

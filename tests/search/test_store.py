@@ -66,7 +66,6 @@ def test_a_tree_comes_back_as_of_any_step(garden, path):
     with Store(path) as store:
         trees = written(garden, store, 3)
     with Store(path) as store:
-        assert store.last_step("toy") == 3
         for step, tree in enumerate(trees):
             assert contents(store.load_tree("toy", step)) == contents(tree)
 
@@ -81,9 +80,23 @@ def test_a_step_that_was_cut_short_does_not_count(garden, path):
         with pytest.raises(KeyError, match="s1"):
             store.commit_step("toy", 2, ["s0", "s1"])
         assert contents(store.load_tree("toy", 9)) == contents(trees[1]), "nothing of a failed commit stays"
-        assert store.last_step("toy") == 1
         store.commit_step("toy", 2, ["s0"])
         assert garden.id("z") in store.load_tree("toy", 9)
+
+
+def test_a_committed_delta_is_not_replaced(garden, path):
+    with Store(path) as store:
+        trees = written(garden, store, 1)
+        first, second = trees[1].overlay(), trees[1].overlay()
+        garden.add(first, "ay")
+        garden.add(second, "az")
+        with pytest.raises(ValueError, match=r"tree\.sqlite: delta 's9' of toy at step 1 is committed already"):
+            store.put_delta("toy", 1, "s9", second.delta())
+        assert contents(store.load_tree("toy", 9)) == contents(trees[1])
+        store.put_delta("toy", 2, "s9", first.delta())
+        store.put_delta("toy", 2, "s9", second.delta())
+        store.commit_step("toy", 2, ["s9"])
+        assert garden.names(n.id for n in store.load_tree("toy", 9)) == "abz", "until then the last one counts"
 
 
 def test_forget_after_goes_back_to_the_checkpoint_and_keeps_grades(garden, path):
@@ -92,7 +105,6 @@ def test_forget_after_goes_back_to_the_checkpoint_and_keeps_grades(garden, path)
         store.put_grades("w", "m", [Grade("p0", 1.0)])
         store.forget_after(1)
         assert contents(store.load_tree("toy", 99)) == contents(trees[1])
-        assert store.last_step("toy") == 1
         assert store.get_q(99).weights_step == 1
         assert [r.step for r in store.load_experience("toy", 99)] == [1]
         assert store.get_grades("w", "m", ["p0"]) == {"p0": Grade("p0", 1.0)}

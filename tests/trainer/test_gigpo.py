@@ -162,6 +162,24 @@ def test_one_anchor_in_two_groups_is_two_step_groups() -> None:
     assert columns(**{**PAIR, "group_B": [0, 0, 1, 1]})[0] == pytest.approx([0.0] * 4)
 
 
+def test_trajectory_ids_are_unique_within_their_group_only() -> None:
+    # PAIR twice, in groups 0 and 1, under the same trajectory ids: each group is estimated as if it were alone.
+    twice = {name: [*PAIR[name], *PAIR[name]] for name in PAIR if name.endswith("_B")}
+    call = {**PAIR, **twice, "group_B": [0] * 4 + [1] * 4, "response_mask_BT": torch.ones(8, 1)}
+    advantages, returns = columns(**call)
+    assert advantages == pytest.approx(PAIR_ADVANTAGES * 2)
+    assert returns == pytest.approx(PAIR_RETURNS * 2)
+    with_parents = columns(**call, parent_step_B=[-1, 0, -1, 0] * 2)
+    assert with_parents[1] == pytest.approx(PAIR_RETURNS * 2)
+
+
+def test_one_id_in_two_groups_is_two_trajectories() -> None:
+    # Step 1 of trajectory 11 in a group of its own: R_0 of the other part has no later step. Group 0: 0.6 and 0.0.
+    advantages, returns = columns(**{**PAIR, "group_B": [0, 0, 0, 1]})
+    assert returns == pytest.approx([0.4, 0.4, 0.0, 0.2])
+    assert advantages == pytest.approx([0.3 + 0.2, 0.3, -0.3 - 0.2, 0.0])
+
+
 def test_one_state_at_two_steps_of_a_trajectory_is_one_step_group() -> None:
     # All four steps in one state: mean of 0.4, 0.4, 0.1, 0.2 is 0.275.
     advantages, _ = columns(**{**PAIR, "anchor_B": [1, 1, 1, 1]})
@@ -282,7 +300,6 @@ def test_inputs_are_left_alone_and_outputs_carry_no_gradient() -> None:
         ({"step_rewards_B": [0.2, float("nan"), 0.0, 0.2]}, "step_rewards_B: row 1 is not a finite number"),
         ({"episode_returns_B": [0.0, 0.0, 0.0, float("inf")]}, "episode_returns_B: row 3 is not a finite number"),
         ({"step_B": [0, -1, 0, 1]}, "row 1 \\(trajectory 10, step -1\\): step -1 is negative"),
-        ({"group_B": [0, 0, 0, 1]}, "row 3 \\(trajectory 11, step 1\\): the trajectory appears in two groups"),
         ({"episode_returns_B": [1.0, 1.0, 0.0, 0.5]}, "row 3 .*: episode_returns_B differs from another row"),
         ({"step_B": [0, 0, 0, 1], "anchor_B": [1, 1, 1, 3]}, "row 1 .*: step_rewards_B differs from another copy"),
         ({"step_B": [0, 0, 0, 1], "step_rewards_B": [0.2] * 4}, "row 1 .*: anchor_B differs from another copy"),

@@ -54,11 +54,15 @@ class Batch:
 
 @st.composite
 def batches(draw: st.DrawFn) -> Batch:
-    """Up to 3 groups of 1 to 4 trajectories of 1 to 5 steps, copies and padding rows among them, shuffled."""
+    """Up to 3 groups of 1 to 4 trajectories of 1 to 5 steps, copies and padding rows among them, shuffled.
+
+    Trajectory ids are unique in the batch, or only within their group.
+    """
     reward = st.integers(-4, 8).map(lambda k: k / 8)  # few values, so that equal returns occur
     rows: list[dict[str, Any]] = []
-    trajectory = 100
+    trajectory, reused = 100, draw(st.booleans())
     for group in range(draw(st.integers(1, 3))):
+        trajectory = 100 if reused else trajectory
         for _ in range(draw(st.integers(1, 4))):
             trajectory -= 7
             total = draw(reward)

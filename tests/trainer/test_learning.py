@@ -33,7 +33,7 @@ from trainer.rollout.server import TransformersServer
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "ci_tiny.yaml"
 GOOD_EDIT = "replace:0:Programmer"
-STEPS, ROWS, SESSIONS = 30, 2, 6
+STEPS, ROWS, SESSIONS = 30, 2, 4
 
 
 class _Actor:
@@ -70,6 +70,7 @@ class _Loop:
                 "models.executor.model=one_good_edit",
                 "env.start={snapshot: 0.0, root: 1.0, random: 0.0}",
                 "env.steps=2",
+                "env.max_workflow_steps=1",  # without it a Programmer may also be added, and two edits are good
                 f"run_dir={run_dir}",
             ],
         )

@@ -107,13 +107,33 @@ def test_every_reachable_state_is_sound() -> None:
         edits = legal_edits(state, SPACE)
         assert len({edit.key for edit in edits}) == len({edit.text for edit in edits}) == len(edits) <= 10
         assert edits[-1] == STOP
+        children: set[str] = set()
         for edit in edits[:-1]:
             child = apply_edit(state, edit.key, SPACE)
             assert child.hash != state.hash
+            assert child.hash not in children
+            children.add(child.hash)
             assert 1 <= len(pipeline_of(child)) <= SPACE.max_steps
             if child.hash not in seen:
                 seen.add(child.hash)
                 waiting.append(child)
+
+
+def test_of_two_edits_with_one_child_the_first_is_kept() -> None:
+    state = walk("replace:0:Programmer", "insert:1:Programmer")
+    assert pipeline_of(state) == (Step("Programmer"), Step("Programmer"))
+    keys = [edit.key for edit in legal_edits(state, SPACE)]
+    assert "remove:0" in keys
+    assert "remove:1" not in keys
+    with pytest.raises(InvalidAction):
+        apply_edit(state, "remove:1", SPACE)
+    assert apply_edit(state, "remove:0", SPACE).hash == walk("replace:0:Programmer").hash
+
+
+def test_an_edit_that_changes_nothing_is_not_listed() -> None:
+    """An instruction without text is the same workflow as none."""
+    space = EditSpace(operators=("Custom",), instructions={"plain": ""}, max_steps=1)
+    assert legal_edits(SEED, space) == (STOP,)
 
 
 def test_undoing_an_edit_gives_the_same_node() -> None:

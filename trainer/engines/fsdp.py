@@ -38,22 +38,22 @@ class LegalTokensMixin:
 
 def _restrict_micro_batch(output: Any, micro_batch: TensorDict) -> torch.Tensor:
     """Mask ``output.logits`` in place; return the legal mass as a jagged tensor aligned with ``input_ids``."""
-    if tu.get_non_tensor_data(data=micro_batch, key="use_fused_kernels", default=False):
-        raise NotImplementedError("restricted decoding needs the logits; set model.use_fused_kernels=false")
     offsets = micro_batch["input_ids"].offsets()
     prompt_lengths = micro_batch["prompts"].offsets().diff().tolist()
     response_lengths = micro_batch["responses"].offsets().diff().tolist()
     fields = [getattr(item, "data", item) for item in micro_batch["extra_fields"]]
     where = legal_positions(fields, prompt_lengths, response_lengths)
-    row, column = torch.tensor(where.row, dtype=torch.long), torch.tensor(where.column, dtype=torch.long)
-    packed_K = offsets.cpu()[row] + column
-    padded = not tu.get_non_tensor_data(data=micro_batch, key="use_remove_padding", default=True)
-    logits = output.logits
-    index_K = row * logits.shape[1] + column if padded else packed_K
-    flat_NV = logits.view(-1, logits.shape[-1])
-    log_mass_K = restrict_(flat_NV, index_K.to(logits.device), where.token_ids)
-    mass_N = torch.full((int(offsets[-1]),), float("nan"), device=logits.device)
-    mass_N[packed_K.to(logits.device)] = log_mass_K.exp()
+    mass_N = torch.full((int(offsets[-1]),), float("nan"), device=offsets.device)
+    if where.row:
+        if tu.get_non_tensor_data(data=micro_batch, key="use_fused_kernels", default=False):
+            raise NotImplementedError("restricted decoding needs the logits; set model.use_fused_kernels=false")
+        row, column = torch.tensor(where.row), torch.tensor(where.column)
+        packed_K = offsets.cpu()[row] + column
+        padded = not tu.get_non_tensor_data(data=micro_batch, key="use_remove_padding", default=True)
+        logits = output.logits
+        index_K = row * logits.shape[1] + column if padded else packed_K
+        log_mass_K = restrict_(logits.view(-1, logits.shape[-1]), index_K.to(logits.device), where.token_ids)
+        mass_N[packed_K.to(mass_N.device)] = log_mass_K.exp().to(mass_N.device)
     return torch.nested.nested_tensor_from_jagged(mass_N, offsets)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -38,30 +39,46 @@ def validate(config: DictConfig) -> None:
 
 @contextlib.contextmanager
 def local_ray(config: DictConfig, environment: Mapping[str, str]) -> Iterator[None]:
-    """Start Ray for ``config.ray_kwargs.ray_init``, and stop it at the end.
-
-    On a CPU Ray is told of as many GPUs as there are ranks, because verl places ranks by that resource, and of as many
-    logical CPUs as verl's placement asks for, whatever the machine has.
-    """
-    options: dict[str, Any] = OmegaConf.to_container(config.ray_kwargs.ray_init, resolve=True)  # type: ignore[assignment]
-    ranks = int(config.trainer.n_gpus_per_node) * int(config.trainer.nnodes)
-    runtime_env = OmegaConf.to_container(OmegaConf.create(get_ppo_ray_runtime_env(config)))
-    assert isinstance(runtime_env, dict)
-    runtime_env["env_vars"] = {**runtime_env.get("env_vars", {}), "TRANSFER_QUEUE_ENABLE": "1", **environment}
-    defaults: dict[str, Any] = {"include_dashboard": False, "log_to_driver": True, "runtime_env": runtime_env}
-    if config.trainer.device == "cpu":
-        defaults |= {"address": "local", "num_gpus": ranks}
-        options["num_cpus"] = options.get("num_cpus") or logical_cpus(ranks)
-    ray.init(**{**defaults, **{name: value for name, value in options.items() if value is not None}})
+    """Start Ray with ``ray_options``, and stop it at the end."""
+    ray.init(**ray_options(config, environment))
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def logical_cpus(ranks: int) -> int:
-    """Ray CPUs that a run's placement groups and actors need: three a rank, and one each for what stands alone."""
-    return 3 * ranks + 8
+def ray_options(config: DictConfig, environment: Mapping[str, str]) -> dict[str, Any]:
+    """What ``ray.init`` is called with: ``config.ray_kwargs.ray_init`` over our defaults.
+
+    ``runtime_env`` is verl's, with ``environment`` and then the recipe's own on top. The logical CPUs and GPUs of a
+    run on a CPU come with the recipe (``aflow_verl.recipe.load``).
+    """
+    given = _given(config.ray_kwargs.ray_init)
+    wanted = given.pop("runtime_env", None) or {}
+    runtime_env = _without_null(get_ppo_ray_runtime_env(config))
+    variables = {**runtime_env.pop("env_vars", {}), "TRANSFER_QUEUE_ENABLE": "1"}
+    variables |= {name: os.environ.get(name, value) for name, value in environment.items()}  # the user's own stay
+    variables |= wanted.pop("env_vars", {})
+    runtime_env |= {**wanted, "env_vars": {name: str(value) for name, value in variables.items()}}
+    options: dict[str, Any] = {"include_dashboard": False, "log_to_driver": True, "runtime_env": runtime_env}
+    if config.trainer.device == "cpu":
+        options["address"] = "local"
+    return options | given
+
+
+def _given(node: DictConfig) -> dict[str, Any]:
+    """A node as plain data without what is null, which says nothing in verl's configuration."""
+    values = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(values, dict)
+    return _without_null(values)
+
+
+def _without_null(values: Mapping[Any, Any]) -> dict[str, Any]:
+    return {
+        str(name): _without_null(value) if isinstance(value, dict) else value
+        for name, value in values.items()
+        if value is not None
+    }
 
 
 def train(config: DictConfig) -> None:

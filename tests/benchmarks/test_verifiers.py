@@ -1,0 +1,88 @@
+"""No text of a model reaches ``eval``: the list of tasks, against the source of the installed reasoning-gym."""
+
+import os
+from collections.abc import Callable
+
+import pytest
+import reasoning_gym
+from reasoning_gym.factory import DATASETS
+
+from aflow_verl.benchmarks.reasoning_gym import ReasoningGym
+from aflow_verl.benchmarks.verifiers import SAFE_TASKS
+from aflow_verl.errors import RecipeError
+
+ONE_EACH = {"train": 1, "validation": 1, "heldout": 1}
+MARK = "AFLOW_TEST_EVALUATED"
+CODE = f"__import__('os').environ.update({MARK}='1')"
+ATTACKS = [CODE, f"[{CODE}]", f"Answer: {CODE}", f"<answer>{CODE}</answer>", f"{CODE}\nC + x", "[" * 200 + "]" * 200]
+
+
+@pytest.fixture
+def unmarked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment without the mark, and again so after the test."""
+    monkeypatch.setenv(MARK, "")
+    monkeypatch.delenv(MARK)
+
+
+def test_the_list_is_what_the_installed_source_says(harmful: Callable[[type], str | None]) -> None:
+    found = {name: harmful(dataset_class) for name, (dataset_class, _) in DATASETS.items()}
+    assert {name for name, problem in found.items() if problem is None} == SAFE_TASKS
+    assert found["spiral_matrix"] == "SpiralMatrixDataset.score_answer uses eval"
+    for task in ("string_insertion", "binary_matrix", "countdown", "puzzle24", "n_queens", "simple_integration"):
+        assert found[task] is not None
+    for task in ("intermediate_integration", "polynomial_multiplication", "composite", "codeio"):
+        assert found[task] is not None
+
+
+def test_the_scan_sees_what_hides(harmful: Callable[[type], str | None]) -> None:
+    class Passed:
+        def score_answer(self, answer, entry):
+            return list(map(eval, [answer]))
+
+    class Indirect:
+        tool = staticmethod(lambda text: exec(text))
+
+        def score_answer(self, answer, entry):
+            return self.tool(answer)
+
+    class Imported:
+        def score_answer(self, answer, entry):
+            from ast import literal_eval
+
+            return literal_eval(answer)
+
+    class Taken:
+        def score_answer(self, answer, entry):
+            return {"f": len}["f"](answer)
+
+    class Fine:
+        def score_answer(self, answer, entry):
+            return float(answer.strip() == entry["answer"])
+
+    assert harmful(Passed) is not None
+    assert harmful(Indirect) is not None
+    assert harmful(Imported) is not None
+    assert harmful(Taken) is not None
+    assert harmful(Fine) is None
+
+
+@pytest.mark.parametrize("task", ["letter_counting", "simple_equations", "game_of_life", "propositional_logic"])
+def test_code_in_an_answer_is_only_text(task: str, unmarked: None) -> None:
+    benchmark = ReasoningGym([task], ONE_EACH)
+    for problem in benchmark.problems("train"):
+        for attack in ATTACKS:
+            assert benchmark.grade(problem, attack) < 0.5
+    assert MARK not in os.environ
+
+
+@pytest.mark.parametrize("task", ["string_insertion", "binary_matrix", "countdown", "simple_integration"])
+def test_tasks_that_evaluate_answers_are_refused(task: str) -> None:
+    with pytest.raises(RecipeError, match=f"{task} can't be used: its verifier evaluates answers as code") as caught:
+        ReasoningGym([task], ONE_EACH)
+    assert "\n" not in str(caught.value)
+
+
+def test_why_they_are_refused(unmarked: None) -> None:
+    dataset = reasoning_gym.create_dataset("string_insertion", size=1, seed=0)
+    dataset.score_answer(f"['A', {CODE}]", dataset[0])
+    assert os.environ.get(MARK) == "1"
