@@ -40,7 +40,7 @@ def refusal(status: int, message: str = "no") -> Any:
     )
 
 
-def client(handler: Callable[[Any], Any], model: str = "claude-sonnet-4-5", retries: int = 0) -> AnthropicClient:
+def client(handler: Callable[[Any], Any], model: str = "claude-haiku-4-5", retries: int = 0) -> AnthropicClient:
     transport = anthropic.DefaultAsyncHttpxClient(transport=http.MockTransport(handler))
     return AnthropicClient(model, retries=retries, api_key="test-key", http_client=transport)
 
@@ -56,7 +56,7 @@ async def test_request_and_reply() -> None:
     completion = await one.complete(ASK, SamplingParams(max_tokens=7, temperature=0.7, stop=("\n\n", "END")))
     assert seen == [
         {
-            "model": "claude-sonnet-4-5",
+            "model": "claude-haiku-4-5",
             "max_tokens": 7,
             "messages": [{"role": "user", "content": "2+2?"}],
             "system": "Be brief.",
@@ -67,8 +67,8 @@ async def test_request_and_reply() -> None:
     assert completion.text == "4"
     assert completion.finish_reason == "stop"
     assert (completion.usage.prompt_tokens, completion.usage.completion_tokens) == (1000, 100)
-    assert completion.usage.cost_usd == pytest.approx(1000 * 3e-6 + 100 * 15e-6)
-    assert one.fingerprint == "anthropic:claude-sonnet-4-5:v1"
+    assert completion.usage.cost_usd == pytest.approx(1000 * 1e-6 + 100 * 5e-6)
+    assert one.fingerprint == "anthropic:claude-haiku-4-5:v1"
     await one.close()
 
 
@@ -131,7 +131,7 @@ async def test_the_sdk_retries_itself() -> None:
 def test_no_key_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
     with pytest.raises(RecipeError, match=KEY_VARIABLE) as caught:
-        AnthropicClient("claude-sonnet-4-5")
+        AnthropicClient("claude-haiku-4-5")
     assert "\n" not in str(caught.value)
 
 
