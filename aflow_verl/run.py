@@ -16,11 +16,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from aflow_verl.config import KEY_VARIABLE as ANTHROPIC_KEY
 from aflow_verl.config import AflowConfig
 from aflow_verl.env.dataset import write_dataset
 from aflow_verl.env.loop_config import write_agent_loop_config
 from aflow_verl.errors import UserError
-from aflow_verl.config import KEY_VARIABLE as ANTHROPIC_KEY
 from aflow_verl.models.smollm2 import NAME as SMOLLM2
 from aflow_verl.models.smollm2 import ensure_smollm2
 from aflow_verl.recipe.load import Recipe
