@@ -40,6 +40,28 @@ def micro_batches(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
             yield from _exactly_one(recipe, "actor_rollout_ref.ref", "log_prob_micro_batch_size")
     if recipe.get("critic.enable") and not recipe.get("critic.use_dynamic_bsz"):
         yield from _exactly_one(recipe, "critic", "ppo_micro_batch_size")
+    for section, key in _MICRO_BATCHES:
+        yield from _divides(recipe, section, key)
+
+
+_MICRO_BATCHES = (
+    (ACTOR, f"{ACTOR}.ppo_micro_batch_size_per_gpu"),
+    (ACTOR, "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu"),
+    ("critic", "critic.ppo_micro_batch_size_per_gpu"),
+)
+"""(whose mini-batch, micro-batch)"""
+
+
+def _divides(recipe: Recipe, section: str, key: str) -> Iterator[Finding]:
+    """verl asserts it in the first update: a rank's share of a mini-batch is whole micro-batches."""
+    micro = recipe.get(key)
+    if section not in _trained(recipe) or recipe.get(f"{section}.use_dynamic_bsz") or not micro:
+        return
+    mini, n = recipe.get(f"{section}.ppo_mini_batch_size"), recipe.get("actor_rollout_ref.rollout.n")
+    share = mini * n // recipe.ranks
+    if share % micro:
+        what = f"{micro} doesn't divide a rank's share of a mini-batch, {mini} * {n} / {recipe.ranks} = {share} rows"
+        yield error(key, what, "set it to a divisor of that")
 
 
 def length_of_run(recipe: Recipe, machine: Machine) -> Iterator[Finding]:

@@ -61,6 +61,10 @@ IMPOSSIBLE: dict[str, tuple[list[str], str]] = {
         [QUICKSTART, "actor_rollout_ref.rollout.top_k=5"],
         "actor_rollout_ref.rollout.top_k: the transformers server has no top-k; set it to -1",
     ),
+    "micro-batches that don't divide": (
+        [QUICKSTART, "trainer.n_gpus_per_node=2"],
+        "ppo_micro_batch_size_per_gpu: 6 doesn't divide a rank's share of a mini-batch, 2 * 3 / 2 = 3 rows",
+    ),
     "unknown way to resume": (
         [QUICKSTART, "trainer.resume_mode=never"],
         "trainer.resume_mode: 'never' is no way to resume; use auto or disable or resume_path",

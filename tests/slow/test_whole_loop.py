@@ -116,6 +116,10 @@ def test_the_loop_is_closed_and_survives_kill_9_in_the_middle_of_a_step(start_ru
 def test_two_ranks_without_padding_and_without_q(start_run: Callable[..., Any]) -> None:
     run = start_run(
         "trainer.n_gpus_per_node=2",
+        # each rank has half of a mini-batch of 8 rows
+        "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=4",
+        "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=4",
+        "critic.ppo_micro_batch_size_per_gpu=4",
         "actor_rollout_ref.model.use_remove_padding=true",
         "critic.model.use_remove_padding=true",
         "search.rl_weight=0",
