@@ -10,7 +10,8 @@ from transformers import AutoModelForTokenClassification
 
 from trainer.shared_prompt import SharedPromptGroup, score_groups
 
-PARENTS, CHILDREN, PROMPT_TOKENS, BATCH = 24, 8, 96, 16
+PARENTS, CHILDREN, PROMPT_TOKENS, BATCH = 24, 8, 64, 24
+ROUNDS = 3
 NODES = PARENTS * (1 + CHILDREN)
 
 
@@ -49,10 +50,12 @@ def test_nodes_a_second(tiny_policy: Path) -> None:
 
     timings = {}
     for name, score in (("one by one", one_by_one), ("shared", shared)):
-        score()
-        started = time.perf_counter()
-        values = score()
-        timings[name] = time.perf_counter() - started, values
+        rounds = []
+        for _ in range(ROUNDS):
+            started = time.perf_counter()
+            values = score()
+            rounds.append(time.perf_counter() - started)
+        timings[name] = min(rounds), values
     assert timings["shared"][1] == pytest.approx(timings["one by one"][1], abs=1e-4)
     ratio = timings["one by one"][0] / timings["shared"][0]
     print(
