@@ -52,11 +52,12 @@ class Model:
 
     async def complete(self, messages: Sequence[Message], params: SamplingParams) -> Completion:
         self.asked.append(params)
+        number = len(self.asked)  # before others are let in
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         await asyncio.sleep(0)
         self.open -= 1
-        if (failure := self.fail(len(self.asked))) is not None:
+        if (failure := self.fail(number)) is not None:
             raise failure
         return Completion(answer_of(messages[-1]["content"]), Usage(5, 2, 0.5), cached=self.cached)
 
