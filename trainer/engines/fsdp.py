@@ -92,6 +92,7 @@ class CPUEngineWithValueHead(_OnCPU, FSDPEngineWithValueHead):
         hf_config = model_config.hf_config
         hf_config.num_labels = 1
         hf_config.classifier_dropout = 0.0
+        torch.manual_seed(self.engine_config.seed)  # the value head is new, so its weights are drawn here
         module: torch.nn.Module = AutoModelForTokenClassification.from_pretrained(
             str(model_config.local_path),
             dtype=dtype,
