@@ -9,33 +9,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, get_args
 
 from omegaconf import DictConfig, OmegaConf
 
 from aflow_verl.errors import RecipeError
 from aflow_verl.schema import Locate, build, nowhere
 
-ActionFormat = Literal["edit", "code"]
-SelectorName = Literal["puct", "ucb", "soft_mixed"]
-Fusion = Literal["normalized", "raw"]
-ExecutorKind = Literal["local", "anthropic", "simulated"]
+RecipeKind = Literal["train", "search"]
+ActionFormat = Literal["edit", "code", "suggest"]
+SelectorName = Literal["puct", "ucb", "soft_mixed", "thompson"]
+Fusion = Literal["normalized", "trusted", "raw"]
+ModelKind = Literal["local", "anthropic", "openai", "rollout", "simulated"]
+Programs = Literal["process", "monty", "remote"]
+IsolationLevel = Literal["limits", "filtered", "confined", "isolated"]
+BenchmarkName = Literal["reasoning_gym", "gsm8k", "math", "humaneval", "mbpp", "hotpotqa", "drop", "simulated"]
 Device = Literal["auto", "cpu", "cuda"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
-KEY_VARIABLE = "ANTHROPIC_API_KEY"
-"""The environment variable with the key of the anthropic executor."""
+KEY_VARIABLES: Mapping[str, str] = MappingProxyType({"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"})
+"""Kind of model -> the environment variable with its key, unless the recipe names another one."""
 
 
 @dataclass(frozen=True)
 class BenchmarkConfig:
     """Where problems come from and how many each split holds. Splits are disjoint."""
 
-    name: Literal["reasoning_gym", "gsm8k", "simulated"]
+    name: BenchmarkName
     tasks: tuple[str, ...] = ()
     """reasoning_gym: names of its tasks, mixed in equal shares."""
     path: str | None = None
-    """gsm8k: a JSON-lines file with the fields ``question`` and ``answer``."""
+    """The six benchmarks with data: a folder made by ``aflow-verl data prepare`` (train and validation problems come
+    from its validation split, held-out ones from its test split), or one JSON-lines file that all three are drawn from.
+    None: the folder that ``data prepare`` writes to by default."""
     train: int = 64
     """Problems that rewards are made from."""
     validation: int = 24
@@ -105,6 +112,8 @@ class SearchConfig:
     """alpha in ``(1 - alpha) * search + alpha * Q``; 0 is search without Q."""
     c_puct: float = 1.25
     c_ucb: float = 1.414
+    trust_k: float = 20.0
+    """``fusion: trusted``: k in ``rl_weight * confidence * sqrt(k / (3 n + k))``, visits."""
     widening_k: float = 2.0
     """A node with N visits has at most ``widening_k * N ** widening_a`` children."""
     widening_a: float = 0.5
@@ -114,12 +123,19 @@ class SearchConfig:
 
 
 @dataclass(frozen=True)
-class ExecutorConfig:
-    """The frozen model that runs inside the workflows."""
+class ModelConfig:
+    """A model behind one of the clients in ``aflow_verl.models``."""
 
-    kind: ExecutorKind = "local"
+    kind: ModelKind = "local"
     model: str = "smollm2-135m"
-    """``smollm2-135m``, a model directory, or the API's model name."""
+    """local: ``smollm2-135m`` or a model directory; anthropic, openai: the API's model name; rollout: ignored, it is
+    the policy itself; simulated: the name of a landscape."""
+    base_url: str | None = None
+    """openai, anthropic: where the server is; None is the vendor's own."""
+    key_variable: str | None = None
+    """Environment variable with the API key; None: ANTHROPIC_API_KEY or OPENAI_API_KEY."""
+    prompt_caching: bool = True
+    """anthropic: let the API cache long prompts that calls share."""
     temperature: float = 0.0
     resample_temperature: float = 0.7
     """For the second and later identical calls of one run, so that a vote sees different samples."""
@@ -127,13 +143,19 @@ class ExecutorConfig:
     max_batch: int = 32
     """local: requests decoded together."""
     concurrency: int = 64
-    """Calls in flight, at most."""
+    """Calls in flight, at most; fewer for a while after the server has said that it is too many."""
     device: Device = "auto"
     """local: ``auto`` is the GPU if there is one."""
     dtype: Dtype = "auto"
     """local: ``auto`` is bfloat16 where the hardware multiplies it, else float32."""
     timeout_s: float = 120.0
-    retries: int = 5
+    """Of one try."""
+    retries: int = 10
+    """Tries after a failure that can pass: where three tries in ten fail, one call in 500,000 fails (0.3^11). The wait
+    doubles from ``backoff_s``, or is what the server asks for."""
+    backoff_s: float = 1.0
+    patience_s: float = 600.0
+    """How long calls wait for a server that is down (the circuit is open) before they fail."""
     seed: int = 0
 
 
@@ -141,7 +163,30 @@ class ExecutorConfig:
 class ModelsConfig:
     """The models besides policy and critic, which are verl's ``actor_rollout_ref.model`` and ``critic.model``."""
 
-    executor: ExecutorConfig = field(default_factory=ExecutorConfig)
+    executor: ModelConfig = field(default_factory=ModelConfig)
+    """The frozen model inside the workflows."""
+    editor: ModelConfig = field(
+        default_factory=lambda: ModelConfig(kind="anthropic", model="claude-sonnet-5-5", max_tokens=4096)
+    )
+    """Writes the code that a policy asks for in words; used with ``env.action_format: suggest`` only."""
+
+
+@dataclass(frozen=True)
+class RacingConfig:
+    """How a challenger is compared with the best workflow: in stages, stopped as soon as it is clear who is better.
+
+    Rewards are never made this way: stopping early would inflate lucky starts.
+    """
+
+    error_rate: float = 0.05
+    """Chance of a wrong early decision, over the whole race."""
+    margin: float = 0.05
+    """Difference of scores below which either workflow will do: a race also ends when it is clear that the one which
+    leads is not worse by that much. 0: only when it is clear who is better."""
+    stage: int = 8
+    """Problems that are added at a time."""
+    cap: int | None = None
+    """Runs of each workflow at most; None: one on each validation problem, or five where the executor samples."""
 
 
 @dataclass(frozen=True)
@@ -153,20 +198,45 @@ class EvaluationConfig:
     confidence: float = 0.95
     """Level of every reported interval."""
     retries: int = 5
-    """Tries after an infrastructure failure before the session fails."""
+    """How often a run is made again, after the sandbox failed or the model's client gave up, before it is missing."""
     backoff_s: float = 1.0
     """Wait before the first retry, doubled each time."""
+    racing: RacingConfig = field(default_factory=RacingConfig)
 
 
 @dataclass(frozen=True)
 class SandboxConfig:
     """Limits of one workflow or program run."""
 
-    workers: int = 32
+    workers: int = 96
+    """Workflows in flight, at most; half as many again as calls, so that a call is ready whenever one ends."""
     seconds: float = 5.0
     """Computing time; waiting for operator calls is not counted."""
     memory_mb: int = 64
     max_output_chars: int = 10_000
+    programs: Programs = "process"
+    """Where programs of the operators Programmer and Test and the answers of code benchmarks run: ``process`` (CPython
+    in a jail, Linux), ``monty`` (a small interpreter; everywhere, no code benchmarks) or ``remote`` (``url``)."""
+    program_workers: int = 2
+    """Programs in flight, at most."""
+    program_seconds: float = 5.0
+    """Wall time of one program."""
+    program_memory_mb: int = 256
+    """Memory of one program, beside the interpreter's own."""
+    minimum_level: IsolationLevel = "confined"
+    """process: refuse to start where the kernel offers less isolation than this (docs/sandboxes.md)."""
+    url: str | None = None
+    """remote: endpoint of the SandboxFusion kind, such as http://localhost:8080."""
+
+
+@dataclass(frozen=True)
+class BudgetConfig:
+    """What a run may spend on API models in all, resumes included. It stops before a call that could cross it."""
+
+    usd: float | None = None
+    """Dollars. Refused for a model whose price is unknown."""
+    calls: int | None = None
+    """Calls that a model really answers; cached replies are free."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +244,26 @@ class StoreConfig:
     """Where the tree is kept."""
 
     path: str = "tree.sqlite"
-    """Relative paths lie in the run directory."""
+    """A SQLite file; relative paths lie in the run directory."""
+    url: str | None = None
+    """In its place: a database that several runs may share, ``postgresql://user@host/database`` or
+    ``sqlite:////path/of/a/file``."""
+
+
+@dataclass(frozen=True)
+class StandaloneConfig:
+    """``aflow-verl search``: the search without training."""
+
+    rounds: int = 20
+    """Edits in all, each evaluated on all validation problems."""
+    workers: int = 1
+    """Rounds under way at a time. One: every choice knows all rounds before it, and a search repeats exactly."""
+    redraws: int = 3
+    """How often an edit that brings nothing new, or can't be read, is asked for again within its round."""
+    convergence: bool = False
+    """Stop by AFlow's rule: the mean of the three best rounds has not moved for five rounds."""
+    convergence_z: float = 0.0
+    """By how many standard errors that mean may move and still count as standing still."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +280,8 @@ class AflowConfig:
     """Everything a recipe says that verl does not know."""
 
     benchmark: tuple[BenchmarkConfig, ...]
+    kind: RecipeKind = "train"
+    """What runs it: ``aflow-verl train``, or ``aflow-verl search``, which knows none of verl's keys."""
     seed: int = 0
     """Seeds every random choice of ours, verl's data order excepted (``data.seed``)."""
     run_dir: str | None = None
@@ -199,11 +290,26 @@ class AflowConfig:
     models: ModelsConfig = field(default_factory=ModelsConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
+    standalone: StandaloneConfig = field(default_factory=StandaloneConfig)
     gigpo: GigpoConfig = field(default_factory=GigpoConfig)
 
 
-ROOT_KEYS = ("seed", "run_dir", "benchmark", "env", "search", "models", "evaluation", "sandbox", "store")
+ROOT_KEYS = (
+    "kind",
+    "seed",
+    "run_dir",
+    "benchmark",
+    "env",
+    "search",
+    "models",
+    "evaluation",
+    "sandbox",
+    "budget",
+    "store",
+    "standalone",
+)
 """Our keys at the root of a recipe; all other root keys are verl's."""
 
 
@@ -234,7 +340,9 @@ def _benchmarks(value: Any, locate: Locate) -> tuple[BenchmarkConfig, ...]:
         )
     for key, entry in entries:
         if isinstance(entry, Mapping) and entry.get("name") is None:
-            raise RecipeError(f"{locate(key)}: {key}.name: missing; set it to reasoning_gym, gsm8k or simulated")
+            raise RecipeError(
+                f"{locate(key)}: {key}.name: missing; set it to one of {', '.join(get_args(BenchmarkName))}"
+            )
     return tuple(build(BenchmarkConfig, entry, key, locate) for key, entry in entries)
 
 

@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class AflowVerlError(Exception):
     """Base of every error that this project raises on purpose."""
@@ -27,6 +29,9 @@ class InvalidAction(AflowVerlError):
         super().__init__(message)
         self.kind = kind
 
+    def __reduce__(self) -> tuple[Any, ...]:  # Exception would hand on the message alone
+        return type(self), (self.kind, str(self))
+
 
 class InfrastructureError(AflowVerlError):
     """Something outside the workflow failed. ``retryable`` says whether trying again can help."""
@@ -41,8 +46,37 @@ class SandboxUnavailable(InfrastructureError):
 
 
 class ModelUnavailable(InfrastructureError):
-    """A model could not answer: network, rate limit, overload, server fault."""
+    """A model could not answer: network, rate limit, overload, server fault.
+
+    ``kind``, for counting: ``rate_limited`` (429), ``overloaded`` (503, 529), ``server_error`` (other 5xx), ``timeout``,
+    ``connection`` (refused, reset, closed half-way), ``malformed`` (no readable reply), ``circuit_open`` or ``other``.
+    ``retry_after_s``: the wait that the server asks for, if it does.
+    """
+
+    def __init__(
+        self, message: str, *, retryable: bool = True, kind: str = "other", retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message, retryable=retryable)
+        self.kind = kind
+        self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[Any, ...]:  # keyword arguments are lost otherwise on the way through Ray
+        return _rebuild, (type(self), str(self), self.retryable, self.kind, self.retry_after_s)
+
+
+class LostReply(ModelUnavailable):
+    """The call was sent, and its reply was not received whole: the model may have answered, and may bill it."""
+
+
+class BudgetExhausted(UserError):
+    """The next call could cross the budget of the recipe. Everything done so far is kept; a larger budget goes on."""
 
 
 class StorageError(InfrastructureError):
     """The store could not write or read: disk full, read-only or failing."""
+
+
+def _rebuild(
+    kind: type[ModelUnavailable], message: str, retryable: bool, tag: str, retry_after_s: float | None
+) -> ModelUnavailable:
+    return kind(message, retryable=retryable, kind=tag, retry_after_s=retry_after_s)

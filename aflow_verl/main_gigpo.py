@@ -12,11 +12,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aflow_verl.checks.catalog import refuse, run_checks
-from aflow_verl.checks.finding import Finding
 from aflow_verl.checks.machine import Machine, detect, parse_assume
+from aflow_verl.checks.telling import check
 from aflow_verl.errors import RecipeError, UserError
-from aflow_verl.recipe.load import Recipe, is_base, load_recipe
+from aflow_verl.recipe.load import is_base, load_recipe
 from aflow_verl.schema import suggestion
 
 USAGE = (
@@ -92,30 +91,12 @@ def _command(arguments: Arguments) -> int:
         print(recipe.to_yaml(), end="")
         return 0
     machine = arguments.assume or detect()
-    _check(recipe, machine, aloud=arguments.check)
+    check(recipe, machine, aloud=arguments.check)
     if arguments.check:
         return 0
     from aflow_verl.run import run  # torch, Ray and verl come with it
 
     return run(recipe)
-
-
-def _check(recipe: Recipe, machine: Machine, *, aloud: bool) -> None:
-    """Run all checks; ``aloud`` prints one line for each. Raises ``RecipeError`` if any speaks against running."""
-    everything: list[Finding] = []
-    for title, findings in run_checks(recipe, machine):
-        everything += findings
-        if aloud:
-            worst = next((kind for kind in ("error", "missing") if any(f.kind == kind for f in findings)), "ok")
-            print(f"{worst:8}{title}")
-            for finding in findings:
-                print(f"{'':8}  {finding.line(recipe)}")
-    refuse(recipe, everything)
-    if aloud:
-        print(_summary(recipe, machine))
-    else:
-        for remark in everything:
-            print(f"note: {remark.line(recipe)}")
 
 
 def _base(arguments: Arguments) -> int:
@@ -125,13 +106,6 @@ def _base(arguments: Arguments) -> int:
     load_recipe(arguments.recipe, [*arguments.overrides, "benchmark.name=simulated"])
     print(f"{arguments.recipe}: keys and types are right (the defaults under every recipe, not one to run)")
     return 0
-
-
-def _summary(recipe: Recipe, machine: Machine) -> str:
-    found = f"{machine.gpus} GPUs" + (f" of {machine.gpu_gb:.0f} GB" if machine.gpu_gb is not None else "")
-    if machine.assumed:
-        found = f"planned for {found}; keys, named files and GPU packages taken as given, not checked"
-    return f"{recipe.path}: all checks passed ({found})"
 
 
 if __name__ == "__main__":

@@ -16,8 +16,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from aflow_verl.config import KEY_VARIABLE as ANTHROPIC_KEY
-from aflow_verl.config import AflowConfig
+from aflow_verl.config import KEY_VARIABLES, AflowConfig
 from aflow_verl.env.dataset import write_dataset
 from aflow_verl.env.loop_config import write_agent_loop_config
 from aflow_verl.errors import UserError
@@ -32,6 +31,7 @@ from aflow_verl.report.result import BenchmarkResult, Estimate, RunResult, write
 from aflow_verl.report.summary import print_summary
 from aflow_verl.report.terminal import Terminal, output_to_log
 from aflow_verl.run_lock import RunLock
+from aflow_verl.search.run_store import has_begun
 from aflow_verl.types import SEARCH_ACTOR
 
 THREADS = 2
@@ -60,7 +60,7 @@ def run(recipe: Recipe) -> int:
             traceback.print_exc()
             mistake = _user_error(error)
             if mistake is not None:
-                raise mistake from None
+                raise _kept(mistake, recipe) from None
             _say_stopped(terminal, run_dir, error)
             return 130 if isinstance(error, KeyboardInterrupt) else 1
         print_summary(result, terminal.out)
@@ -84,12 +84,11 @@ def _train(recipe: Recipe, progress: Progress) -> RunResult:
 
     local.validate(config)
     progress.phase("starting Ray")
-    secrets = _take_secrets()
+    secrets = _take_secrets(recipe.ours)
     with local.local_ray(config, variables):
         server = _start_server(recipe.ours, config, secrets)
         with _shown(server, run_dir, progress):
             local.train(config)
-        progress.phase("comparing seed and best workflow on held-out problems")
         result = _result(recipe, server)
         progress.phase("writing the report")
     write_result(run_dir, result)
@@ -124,9 +123,11 @@ def _prepare(recipe: Recipe) -> None:
         config.data.val_files = str(rows)
 
 
-def _take_secrets() -> dict[str, str]:
+def _take_secrets(ours: AflowConfig) -> dict[str, str]:
     """API keys, taken out of the environment that Ray's processes inherit; the search server alone gets them."""
-    return {name: os.environ.pop(name) for name in (ANTHROPIC_KEY,) if name in os.environ}
+    named = (ours.models.executor.key_variable, ours.models.editor.key_variable)
+    names = {*KEY_VARIABLES.values(), *(name for name in named if name)}
+    return {name: os.environ.pop(name) for name in sorted(names) if name in os.environ}
 
 
 def _keep_recipe(path: Path, text: str) -> None:
@@ -148,7 +149,11 @@ def _start_server(ours: AflowConfig, config: DictConfig, secrets: dict[str, str]
     sees_gpus = {"runtime_env": {"env_vars": {SEE_GPUS: "1"}}} if config.trainer.device == "cuda" else {}
     actor = remote_class.options(name=SEARCH_ACTOR, num_cpus=0, max_concurrency=4096, **sees_gpus)
     server = actor.remote(
-        ours, str(config.run_dir), str(config.actor_rollout_ref.model.path), int(config.data.max_prompt_length)
+        ours,
+        str(config.run_dir),
+        str(config.actor_rollout_ref.model.path),
+        int(config.data.max_prompt_length),
+        OmegaConf.select(config, "actor_rollout_ref.rollout.max_model_len"),
     )
     server.start.remote(secrets)  # while verl loads the policy; whoever needs it waits, and learns of a failure
     return server
@@ -163,11 +168,15 @@ def _shown(server: Any, run_dir: Path, progress: Progress) -> Iterator[None]:
     def watch() -> None:
         import ray
 
+        noted = 0
         while not finished.wait(POLL_SECONDS):
             try:
                 status = ray.get(server.status.remote(), timeout=10)
             except Exception:
                 continue  # busy or gone; the training itself says why it stopped
+            for notice in status["notices"][noted:]:
+                progress.note(notice)
+            noted = len(status["notices"])
             show = progress.phase if status["starting"] else progress.activity
             show(status["phase"])
             for line in follower.read():
@@ -232,8 +241,16 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _user_error(error: BaseException) -> UserError | None:
-    """The user's mistake behind an error that came through Ray, if it is one."""
-    return next((UserError(str(e).strip().splitlines()[-1]) for e in _causes(error) if isinstance(e, UserError)), None)
+    """The user's mistake behind an error that came through Ray, if it is one: the deepest, whose text is its own."""
+    mistakes = [e for e in _causes(error) if isinstance(e, UserError)]
+    return UserError(" ".join(str(mistakes[-1]).split())) if mistakes else None
+
+
+def _kept(mistake: UserError, recipe: Recipe) -> UserError:
+    """The mistake, with how to go on where the search has begun."""
+    if not has_begun(recipe.ours.store, recipe.run_dir):
+        return mistake
+    return UserError(f"{mistake} (all is kept; the same command with run_dir={recipe.run_dir} goes on)")
 
 
 def _say_stopped(terminal: Terminal, run_dir: Path, error: BaseException) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
+from aflow_verl.statistics import Interval, mean_interval
+
 
 class Message(TypedDict):
     """One chat message: ``role`` is ``system``, ``user`` or ``assistant``."""
@@ -39,6 +41,10 @@ class Usage:
     completion_tokens: int = 0
     cost_usd: float | None = 0.0
     """None where the model's price is unknown."""
+    cache_read_tokens: int = 0
+    """Prompt tokens that the provider had cached; part of ``prompt_tokens``."""
+    cache_write_tokens: int = 0
+    """Prompt tokens that the provider cached; part of ``prompt_tokens``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,9 @@ class Problem:
     """What the scorer compares with; never shown to a workflow."""
     entry_point: str | None = None
     """Name of the function to write, for code tasks only."""
+    public_tests: tuple[str, ...] = ()
+    """Code tasks: Python statements that assert the examples which the prompt itself shows; all that the operator Test
+    may run. Never one of the tests that score the problem."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """Whatever else the benchmark's scorer needs; never shown to a workflow."""
 
@@ -82,9 +91,30 @@ class Grade:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One workflow on a fixed set of problems, in the order asked for."""
+    """One workflow on problems, in the order asked for."""
 
     grades: tuple[Grade, ...]
+    missing: tuple[str, ...] = ()
+    """Problems that could not be graded because the infrastructure failed; they count neither as right nor wrong."""
+    reason: str | None = None
+    """What failed for the first of them."""
+
+    @property
+    def complete(self) -> bool:
+        return not self.missing
+
+    @property
+    def calls(self) -> int:
+        """Executor calls, cached ones included."""
+        return sum(g.calls for g in self.grades)
+
+    @property
+    def cost_usd(self) -> float:
+        return sum(g.cost_usd for g in self.grades)
+
+    def interval(self, confidence: float = 0.95) -> Interval:
+        """Of the mean score; [0, 1] for no problems."""
+        return mean_interval([g.score for g in self.grades], confidence)
 
     @property
     def n(self) -> int:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from rich.console import Console
@@ -21,17 +21,17 @@ from rich.table import Table
 
 from aflow_verl.benchmarks.base import Benchmark, Split
 from aflow_verl.benchmarks.simulated import Simulated
-from aflow_verl.config import EvaluationConfig, ExecutorConfig
-from aflow_verl.evaluation.engine import Evaluator
+from aflow_verl.config import EvaluationConfig, ModelConfig, SearchConfig
+from aflow_verl.evaluation.comparison import scores
+from aflow_verl.evaluation.engine import Engine
+from aflow_verl.evaluation.grades import MemoryStore
 from aflow_verl.models.landscape import LANDSCAPES
 from aflow_verl.models.simulated import SimulatedClient
 from aflow_verl.sandbox.limits import Limits
 from aflow_verl.sandbox.monty import MontySandbox
 from aflow_verl.search.catalog import SELECTORS, select
-from aflow_verl.search.settings import SearchSettings
 from aflow_verl.search.tree import Tree
 from aflow_verl.search.view import TreeView
-from aflow_verl.types import Evaluation, Grade
 from aflow_verl.workflow.edits import STOP, Edit, EditSpace, apply_edit, legal_edits
 from aflow_verl.workflow.state import WorkflowState, seed_state
 
@@ -42,44 +42,26 @@ PROBLEMS: Mapping[Split, int] = {"train": 8, "validation": 1, "heldout": 32}
 SHOWN = (0, 1, 2, 5, 10, 20, 50, 100)
 
 
-class Memory:
-    """Grades that are known already; the run's database in a real search."""
-
-    def __init__(self) -> None:
-        self._grades: dict[tuple[str, str], Grade] = {}
-
-    def get_grades(self, state_hash: str, fingerprint: str, problem_ids: Iterable[str]) -> Mapping[str, Grade]:
-        known = {problem_id: self._grades.get((state_hash, problem_id)) for problem_id in problem_ids}
-        return {problem_id: grade for problem_id, grade in known.items() if grade is not None}
-
-    def put_grades(self, state_hash: str, fingerprint: str, grades: Iterable[Grade]) -> None:
-        self._grades.update({(state_hash, grade.problem_id): grade for grade in grades})
-
-
 def untried(tree: TreeView, node_id: str) -> list[Edit]:
     edits = legal_edits(tree[node_id].state, SPACE)
     return [edit for edit in edits if edit != STOP and edit.key not in tree.tried(node_id)]
 
 
-def scores(evaluation: Evaluation) -> dict[str, float]:
-    return {grade.problem_id: grade.score for grade in evaluation.grades}
-
-
 async def search(
-    selector: str, evaluator: Evaluator, benchmark: Benchmark, evaluations: int, rng: np.random.Generator
+    selector: str, engine: Engine, benchmark: Benchmark, evaluations: int, rng: np.random.Generator
 ) -> list[WorkflowState]:
     """The best workflow known after 0, 1, ... ``evaluations`` evaluations."""
     problems = benchmark.problems("train")
-    settings = SearchSettings(selector=selector, rl_weight=0.0)
+    settings = SearchConfig(selector=selector, rl_weight=0.0)
     seed = seed_state("simulated", SPACE.operators)
-    tree = Tree.seed(seed, scores(await evaluator.evaluate(seed, problems))).overlay()
+    tree = Tree.seed(seed, scores(await engine.evaluate(seed, problems, benchmark))).overlay()
     best = [tree.best().state]
     for _ in range(evaluations):
         node_id = select(tree, None, settings, rng, expandable=lambda node: bool(untried(tree, node))).node_id
         edits = untried(tree, node_id)
         edit = edits[rng.integers(len(edits))]
         child = apply_edit(tree[node_id].state, edit.key, SPACE)
-        tree.add_child(node_id, child, edit.key, scores(await evaluator.evaluate(child, problems)))
+        tree.add_child(node_id, child, edit.key, scores(await engine.evaluate(child, problems, benchmark)))
         tree.visit(node_id)
         best.append(tree.best().state)
     return best
@@ -93,22 +75,22 @@ def shown(evaluations: int) -> list[int]:
 async def heldout_scores(seed: int, evaluations: int, sandbox: MontySandbox) -> dict[str, dict[int, float]]:
     """Selector -> held-out score of its best workflow after k evaluations, for the problems and replies of one seed."""
     benchmark = Simulated(PROBLEMS, seed)
-    evaluator = Evaluator(
-        sandbox=sandbox,
+    engine = Engine(
+        workflows=sandbox,
+        programs=sandbox,
         model=SimulatedClient(LANDSCAPES[LANDSCAPE], name=LANDSCAPE, seed=seed),
-        benchmark=benchmark,
-        store=Memory(),
+        store=MemoryStore(),
         limits=Limits(),
-        executor=ExecutorConfig(kind="simulated", model=LANDSCAPE),
+        program_limits=Limits(),
+        executor=ModelConfig(kind="simulated", model=LANDSCAPE),
         evaluation=EvaluationConfig(),
     )
     curves = {}
     for selector in SELECTORS:
-        best = await search(selector, evaluator, benchmark, evaluations, np.random.default_rng(seed))
-        curves[selector] = {
-            k: (await evaluator.evaluate(best[k], benchmark.problems("heldout"))).mean for k in shown(evaluations)
-        }
-    await evaluator.close()
+        best = await search(selector, engine, benchmark, evaluations, np.random.default_rng(seed))
+        heldout = benchmark.problems("heldout")
+        curves[selector] = {k: (await engine.evaluate(best[k], heldout, benchmark)).mean for k in shown(evaluations)}
+    await engine.close()
     return curves
 
 

@@ -1,14 +1,18 @@
 """The parts of a run that need no run."""
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
 from omegaconf import OmegaConf
+from ray.exceptions import RayTaskError
 
-from aflow_verl.config import AflowConfig
-from aflow_verl.run import _keep_recipe, _start_server
+from aflow_verl.config import AflowConfig, ModelConfig, ModelsConfig
+from aflow_verl.errors import UserError
+from aflow_verl.run import _keep_recipe, _kept, _start_server, _take_secrets, _user_error
 
 
 def test_the_recipe_is_written_whole_and_only_where_it_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,3 +54,30 @@ def test_beside_a_gpu_run_the_search_server_sees_the_gpus(
     options = remote.return_value.options.call_args.kwargs
     assert options["num_cpus"] == 0
     assert options.get("runtime_env") == expected
+
+
+def test_keys_that_the_recipe_names_leave_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"ANTHROPIC_API_KEY": "a", "MY_KEY": "m", "OTHER_KEY": "o"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    models = ModelsConfig(executor=ModelConfig(kind="openai", key_variable="MY_KEY"))
+    assert _take_secrets(AflowConfig(benchmark=(), models=models)) == {"ANTHROPIC_API_KEY": "a", "MY_KEY": "m"}
+    assert "MY_KEY" not in os.environ
+    assert "ANTHROPIC_API_KEY" not in os.environ
+    assert os.environ["OTHER_KEY"] == "o"
+
+
+def test_a_users_mistake_is_found_behind_rays_errors_in_its_own_words() -> None:
+    inner = RayTaskError("evaluate", "Traceback ...", UserError("the key was refused")).as_instanceof_cause()
+    outer = RayTaskError("run", "Traceback ...", inner).as_instanceof_cause()
+    assert str(_user_error(outer)) == "the key was refused"
+    assert _user_error(RuntimeError("no memory")) is None
+
+
+def test_a_mistake_says_how_to_go_on_once_there_is_something_to_keep(tmp_path: Path) -> None:
+    recipe: Any = SimpleNamespace(run_dir=tmp_path, ours=AflowConfig(benchmark=()))
+    mistake = UserError("the key was refused")
+    assert str(_kept(mistake, recipe)) == "the key was refused"
+    (tmp_path / "tree.sqlite").touch()
+    expected = f"the key was refused (all is kept; the same command with run_dir={tmp_path} goes on)"
+    assert str(_kept(mistake, recipe)) == expected

@@ -25,11 +25,13 @@ from verl.trainer.ppo.utils import Role
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
+from aflow_verl.errors import UserError
 from trainer import checkpoints
 from trainer.advantage import AdvantageContext, advantage_context, split_key, step_rows
 from trainer.critic_export import NO_EXPORT, export_values
 from trainer.engines.legal_tokens import LEGAL_MASS
 from trainer.gigpo import gigpo_statistics
+from trainer.rollout.gateway import start_gateway
 from trainer.run_log import FILE_NAME, STEP_METRICS, MetricsFile, write_metrics
 from trainer.search_link import SearchLink
 
@@ -52,6 +54,8 @@ class SearchInTheLoop:
             config.trainer.max_actor_ckpt_to_keep = None
             config.trainer.max_critic_ckpt_to_keep = None
         self.search = SearchLink.connect()
+        self._search_asks_policy = _search_asks_policy(config)
+        self._gateway: Any = None
         super().__init__(config)  # type: ignore[call-arg]
 
     # ---- start-up -------------------------------------------------------------------------------------------------
@@ -86,11 +90,12 @@ class SearchInTheLoop:
             with open_dict(self.config):
                 self.config.trainer.resume_mode = "disable"
         super()._load_checkpoint()  # type: ignore[misc]
-        self.search.resume(self.global_steps)
 
     def on_init_end(self) -> None:
         self.search.phase("handing the weights to the rollout server")
         super().on_init_end()  # type: ignore[misc]
+        self._serve_policy()
+        self.search.resume(self.global_steps)  # it grades the seed, for which the policy may be needed
 
     def on_train_begin(self) -> None:
         super().on_train_begin()  # type: ignore[misc]
@@ -98,6 +103,32 @@ class SearchInTheLoop:
         log = MetricsFile(Path(self.config.run_dir) / FILE_NAME, resume_step=done)
         log.restore(done, self._checkpoint_folder(done) / STEP_METRICS)
         self.logger.logger["aflow"] = log  # type: ignore[attr-defined]
+
+    def fit(self, agent_loop_manager: Any) -> None:
+        super().fit(agent_loop_manager)  # type: ignore[misc]
+        self.search.phase("comparing seed and best workflow on held-out problems")
+        self.search.finish()
+
+    # ---- the policy as a model of the search ----------------------------------------------------------------------
+
+    def _serve_policy(self) -> None:
+        """The rollout servers have the newest weights and are awake: tell the search, where it asks them."""
+        if not self._search_asks_policy:
+            return
+        if self._gateway is None:
+            self._gateway = start_gateway(self.get_llm_client())  # type: ignore[attr-defined]
+        self.search.serve(self._gateway, self.global_steps)
+
+    def on_sample_end(self) -> None:
+        self.search.raise_failure(UserError)  # a wrong key, a spent budget: no use in going on
+        if self._search_asks_policy:
+            self.search.pause()
+        super().on_sample_end()  # type: ignore[misc]
+
+    def _sync_weights(self) -> None:
+        self.search.phase("weight sync")
+        super().on_step_end()  # type: ignore[misc]
+        self._serve_policy()
 
     # ---- one step -------------------------------------------------------------------------------------------------
 
@@ -114,6 +145,8 @@ class SearchInTheLoop:
         sessions = {split_key(key)[:2] for key in _real_keys(batch)}
         metrics.update(self.search.merge(self.global_steps, sorted(sessions)))
         metrics.update(self._export_values() if self.use_critic else NO_EXPORT)  # type: ignore[attr-defined]
+        if self._search_asks_policy:
+            self._sync_weights()  # earlier than verl does it: challengers are graded by the policy as it is now
         metrics.update(self.search.finish_step(self.global_steps))
         timing_raw["search"] = time.perf_counter() - started
         return batch
@@ -159,8 +192,8 @@ class SearchInTheLoop:
         return Path(self.config.trainer.default_local_dir) / f"global_step_{step}"
 
     def on_step_end(self) -> None:
-        self.search.phase("weight sync")
-        super().on_step_end()  # type: ignore[misc]
+        if not self._search_asks_policy:
+            self._sync_weights()
         pending = getattr(self, "_pending_sync_metrics", None) or {}
         self._pending_sync_metrics = {**pending, **self._weight_change()}
 
@@ -184,6 +217,14 @@ class AflowSyncTrainer(SearchInTheLoop, PPOTrainerSync):
     @trainer_mode.setter
     def trainer_mode(self, value: str) -> None:
         """verl sets the registered name; what it means is fixed above."""
+
+
+def _search_asks_policy(config: DictConfig) -> bool:
+    """Whether the policy itself runs the workflows, or writes them for a policy that suggests."""
+    kinds = [config.models.executor.kind]
+    if config.env.action_format == "suggest":
+        kinds.append(config.models.editor.kind)
+    return "rollout" in kinds
 
 
 def _real_keys(batch: KVBatchMeta) -> list[str]:

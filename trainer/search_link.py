@@ -35,6 +35,14 @@ class SearchLink:
         """Say what the trainer is doing now; shown on the terminal."""
         self._actor.set_phase.remote(name)
 
+    def serve(self, gateway: Any, step: int) -> None:
+        """The rollout servers are awake with the weights of ``step``; the search may ask them through ``gateway``."""
+        ray.get(self._actor.serve_policy.remote(gateway, step))
+
+    def pause(self) -> None:
+        """The rollout servers are about to sleep; returns when nobody asks them any more."""
+        ray.get(self._actor.pause_policy.remote())
+
     def resume(self, step: int) -> None:
         """The trees, values and pending episodes are those of the checkpoint of ``step`` from now on."""
         ray.get(self._actor.resume.remote(step))
@@ -61,10 +69,14 @@ class SearchLink:
         """Hand the critic's values to the selectors of the next episodes."""
         ray.get(self._actor.publish.remote(step, snapshot))
 
-    def raise_failure(self) -> None:
-        """Raise what made episodes of this step fail, if any did: UserError or InfrastructureError."""
-        ray.get(self._actor.raise_failure.remote())
+    def raise_failure(self, kind: type[Exception] = Exception) -> None:
+        """Raise what made episodes of this step fail, if any did and it is of this kind."""
+        ray.get(self._actor.raise_failure.remote(kind))
 
     def finish_step(self, step: int) -> Mapping[str, float]:
         """Validate candidates and record the best workflow; metrics of that."""
         return dict(ray.get(self._actor.finish_step.remote(step)))
+
+    def finish(self) -> None:
+        """Compare seed and best workflow on held-out problems, while all that answers them is still there."""
+        ray.get(self._actor.finish.remote())

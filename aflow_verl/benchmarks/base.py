@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+from aflow_verl.sandbox.base import ProgramSandbox
 from aflow_verl.types import Problem
 
 Split = Literal["train", "validation", "heldout"]
@@ -22,10 +23,19 @@ class Benchmark(Protocol):
     answer_format: str
     """What an answer must look like to be read; shown to the policy."""
 
+    needs_calls: bool
+    """Whether grading needs a program sandbox with ``supports_calls``."""
+    preload: tuple[str, ...]
+    """Modules that the program sandbox imports before grading; only the ``process`` backend can."""
+
     def problems(self, split: Split) -> Sequence[Problem]:
         """The problems of a split, in a fixed order."""
         ...
 
-    def grade(self, problem: Problem, answer: str) -> float:
-        """Score of an answer, in [0, 1]; never raises for an answer, however odd."""
+    async def grade(self, problem: Problem, answer: str, programs: ProgramSandbox) -> float:
+        """Score of an answer, in [0, 1]; never raises for an answer, however odd.
+
+        ``programs``: where whatever has to be executed for it runs. Raises SandboxUnavailable where that fails. Grading
+        that takes more than a few milliseconds of computing goes to a thread or to the sandbox.
+        """
         ...

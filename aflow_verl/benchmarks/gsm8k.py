@@ -1,57 +1,63 @@
-"""GSM8K from a JSON-lines file that the user names: fields ``question`` and ``answer``.
+"""GSM8K: fields ``question`` and ``answer`` (its last number counts).
 
-Scoring is AFlow's rule: the last number, commas dropped, equal within 1e-6. One departure: the number of a step is no
-answer, so "42 (see step 3)" is 42, where AFlow reads 3.
+AFlow's rule is the last number of the reply, commas dropped, equal within 1e-6. So is ours, except that the number
+which the reply itself marks as its answer comes first, and that numbers which only refer (a step, a citation, a stated
+confidence) are no answers. A reply has one number that counts, so naming several gains nothing.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from aflow_verl.benchmarks.answers import last_number
-from aflow_verl.benchmarks.base import SPLITS, Split
-from aflow_verl.errors import RecipeError
+from aflow_verl.benchmarks.answers import last_boxed, last_number, last_tagged
+from aflow_verl.benchmarks.scorer import RowError, problem_id, text_field
+from aflow_verl.sandbox.base import ProgramSandbox
 from aflow_verl.types import Problem
 
 TOLERANCE = 1e-6
-_STEP = re.compile(r"\bsteps?\s+\d+(?:\s*(?:,|and|to|-)\s*\d+)*", re.IGNORECASE)
+"""AFlow's."""
+
+_REFERENCES = re.compile(
+    r"\(\s{0,3}(?:see\s+|cf\.?\s+|from\s+|by\s+|in\s+|as\s+in\s+)?(?:steps?|eq(?:uation)?s?|notes?|refs?|parts?)\b[^()\n]*\)"
+    r"|\b(?:see|by|from|in|per|of|after|using|took|with)\s+(?:only\s+|just\s+)?steps?\s+\d+(?:\s*(?:,|and|to|-)\s*\d+)*"
+    r"|^[ \t*#]{0,9}steps?\s+\d+\b"
+    r"|\bconfidence\b[^\n\d]{0,40}\d+(?:\.\d+)?(?:\s*/\s*\d+)?"
+    r"|(?<![\d.])\d{1,3}(?:\.\d{1,3})?\s{0,3}%\s{0,3}(?:sure|confident|certain|confidence)\b"
+    r"|(?<=[\d.!?%)\]])\s{0,3}\[\d{1,3}\]",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Numbers that only refer. Each alternative starts at a word or bracket and is bounded, so the search is linear."""
+_GOLD_MARK = re.compile(r"####(?!#)(.*)")
+_ANNOUNCED = re.compile(
+    r"(?<!\bfirst )(?<!\binitial )(?<!\bwrong )\banswer(?:\s+is|\s*[:=])+\s*(.*?)"
+    r"(?=$|[.!?](?:\s|$|\*)|[\s,(]{1,3}(?:because|since|as|which|where|see|from|i\.e\.)\b)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_CORRECTION = re.compile(
+    r"\b(?:wait|actually|correction|correcting|instead|recompute|mistake|oops|however)\b", re.IGNORECASE
+)
 
 
 class Gsm8k:
-    """Grade-school mathematics; splits are drawn from the file by seed, without replacement."""
+    """Grade-school mathematics."""
 
     name = "gsm8k"
     task = "Solve grade-school mathematics problems."
-    answer_format = "The answer is a number; the last number counts."
+    answer_format = "The answer is a number: after '####' or 'Answer:', else the last number of the text."
+    needs_calls = False
+    preload: tuple[str, ...] = ()
 
-    def __init__(self, path: Path | str | None, sizes: Mapping[Split, int], seed: int = 0) -> None:
-        """Raises ``RecipeError`` for a missing, broken or too small file."""
-        if path is None:
-            raise RecipeError("benchmark.path: gsm8k needs a JSON-lines file with question and answer; name it")
-        rows = read_rows(Path(path).expanduser())
-        total = sum(sizes[split] for split in SPLITS)
-        if total > len(rows):
-            raise RecipeError(
-                f"benchmark: {path} has {len(rows)} problems, train + validation + heldout ask for {total}"
-            )
-        order = iter(np.random.default_rng(seed).permutation(len(rows)))
-        # Held-out problems first, so that another number of training problems leaves them alone.
-        self._problems = {
-            split: tuple(_problem(*rows[int(next(order))]) for _ in range(sizes[split])) for split in reversed(SPLITS)
-        }
+    def parse_row(self, number: int, row: Mapping[str, Any]) -> Problem:
+        question, answer = text_field(row, "question"), text_field(row, "answer")
+        wanted = answer_number(answer)
+        if wanted is None or not math.isfinite(wanted):
+            raise RowError("no number in answer")
+        return Problem(problem_id(self.name, question, answer), question, answer)
 
-    def problems(self, split: Split) -> Sequence[Problem]:
-        return self._problems[split]
-
-    def grade(self, problem: Problem, answer: str) -> float:
+    async def grade(self, problem: Problem, answer: str, programs: ProgramSandbox) -> float:
         given, wanted = answer_number(answer), answer_number(problem.reference)
         if given is None or wanted is None:
             return 0.0
@@ -59,41 +65,28 @@ class Gsm8k:
 
 
 def answer_number(text: str) -> float | None:
-    """The last number in ``text`` that doesn't merely name a step; None where there is none."""
-    number = last_number(_STEP.sub(" ", text)) or last_number(text)
-    return float(number) if number is not None else None
+    """The number that ``text`` gives as its answer; None where it has none.
+
+    Looked for in this order: the last ``<answer>``, ``\\boxed{}`` or ``####``; what is announced ("the answer is ...")
+    unless the text corrects itself after that; the whole text without numbers that only refer; the whole text.
+    """
+    for candidate in (*_marked(text), _announced(text), _REFERENCES.sub(" ", text), text):
+        if (number := last_number(candidate)) is not None:
+            return float(number)
+    return None
 
 
-def read_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    """(line number, row) of every line that is not empty. Raises ``RecipeError`` naming file and line."""
-    if not path.is_file():
-        raise RecipeError(f"benchmark.path: {path} does not exist; name a JSON-lines file with question and answer")
-    rows: list[tuple[int, dict[str, Any]]] = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as broken:
-        raise RecipeError(f"benchmark.path: {path} can't be read: {broken.strerror}") from None
-    except UnicodeDecodeError as broken:
-        raise RecipeError(f"benchmark.path: {path} is not UTF-8 text ({broken.reason})") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as broken:
-            raise RecipeError(f"benchmark.path: {path}:{number}: not JSON ({broken.msg})") from None
-        if (
-            not isinstance(row, dict)
-            or not isinstance(row.get("question"), str)
-            or not isinstance(row.get("answer"), str)
-        ):
-            raise RecipeError(f"benchmark.path: {path}:{number}: needs the texts question and answer")
-        if answer_number(row["answer"]) is None:
-            raise RecipeError(f"benchmark.path: {path}:{number}: no number in answer")
-        rows.append((number, row))
-    return rows
+def _marked(text: str) -> tuple[str, ...]:
+    gold = _GOLD_MARK.findall(text)
+    return tuple(
+        _REFERENCES.sub(" ", m) for m in (last_tagged(text), last_boxed(text), gold[-1] if gold else None) if m
+    )
 
 
-def _problem(number: int, row: Mapping[str, Any]) -> Problem:
-    digest = hashlib.sha256(f"{row['question']}\0{row['answer']}".encode()).hexdigest()[:8]
-    return Problem(f"gsm8k/{number}-{digest}", row["question"], row["answer"])
+def _announced(text: str) -> str:
+    """The last announcement that names a number, up to the end of its clause; empty where there is none."""
+    for match in reversed(list(_ANNOUNCED.finditer(text))):
+        statement = _REFERENCES.sub(" ", match.group(1))
+        if last_number(statement) is not None:
+            return "" if _CORRECTION.search(text, match.end()) else statement
+    return ""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from aflow_verl.benchmarks.answers import last_number
 from aflow_verl.benchmarks.base import SPLITS, Split
 from aflow_verl.models.landscape import answer_of
+from aflow_verl.sandbox.base import ProgramSandbox
 from aflow_verl.types import Problem
 
 
@@ -16,6 +17,8 @@ class Simulated:
     name = "simulated"
     task = "Name the number of each simulated problem."
     answer_format = "The answer is a number; the last number counts."
+    needs_calls = False
+    preload: tuple[str, ...] = ()
 
     def __init__(self, sizes: Mapping[Split, int], seed: int = 0) -> None:
         first = {split: 1_000_000 * k for k, split in enumerate(SPLITS)}
@@ -26,7 +29,7 @@ class Simulated:
     def problems(self, split: Split) -> Sequence[Problem]:
         return self._problems[split]
 
-    def grade(self, problem: Problem, answer: str) -> float:
+    async def grade(self, problem: Problem, answer: str, programs: ProgramSandbox) -> float:
         return float(last_number(answer) == problem.reference)
 
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from aflow_verl.checks import batches, hardware, inputs, learning, run_directory, values
+from aflow_verl.checks import (
+    batches,
+    benchmarks,
+    clients,
+    hardware,
+    inputs,
+    learning,
+    programs,
+    run_directory,
+    standalone,
+    values,
+)
 from aflow_verl.checks.finding import Check, Finding
 from aflow_verl.checks.machine import Machine
 from aflow_verl.errors import RecipeError
@@ -34,18 +45,42 @@ CHECKS: Mapping[str, Check] = {
     "rollout server": learning.rollout_server,
     "attention kernels": learning.attention,
     "models": inputs.models,
-    "simulation": inputs.simulation,
-    "executor": inputs.executor,
-    "benchmark data": inputs.benchmarks,
+    "simulation": clients.simulation,
+    "executor": clients.executor,
+    "editor": clients.editor,
+    "benchmark data": benchmarks.benchmarks,
+    "operators": benchmarks.operators,
+    "programs": programs.backend,
     "run directory": run_directory.writable,
     "store": run_directory.store,
     "same recipe on resume": run_directory.same_recipe,
 }
 
 
-def run_checks(recipe: Recipe, machine: Machine) -> Iterator[tuple[str, tuple[Finding, ...]]]:
+SEARCH_CHECKS: Mapping[str, Check] = {
+    "ranges of values": values.ranges,
+    "edit space": values.edit_space,
+    "search without Q": standalone.no_critic,
+    "search without a policy": standalone.no_policy,
+    "one benchmark": standalone.one_benchmark,
+    "simulation": clients.simulation,
+    "executor": clients.executor,
+    "editor": clients.editor,
+    "benchmark data": benchmarks.benchmarks,
+    "operators": benchmarks.operators,
+    "programs": programs.backend,
+    "run directory": run_directory.writable,
+    "store": run_directory.store,
+    "same recipe on resume": run_directory.same_recipe,
+}
+"""Those of a recipe of ``kind: search``."""
+
+
+def run_checks(
+    recipe: Recipe, machine: Machine, checks: Mapping[str, Check] = CHECKS
+) -> Iterator[tuple[str, tuple[Finding, ...]]]:
     """Every check's title with its findings; none means that all is well."""
-    for title, check in CHECKS.items():
+    for title, check in checks.items():
         yield title, tuple(check(recipe, machine))
 
 

@@ -25,6 +25,9 @@ SERVER_PACKAGES = {"vllm": "vllm", "sglang": "sglang", "trtllm": "tensorrt_llm"}
 def q_has_a_critic(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     """A search that weighs Q needs somebody who learns it."""
     weight, critic = recipe.ours.search.rl_weight, recipe.get("critic.enable")
+    if weight > 0 and recipe.ours.search.selector == "thompson":
+        todo = "set search.rl_weight=0, or use puct, ucb or soft_mixed"
+        yield error("search.selector", f"thompson has no use for Q, and search.rl_weight is {weight:g}", todo)
     if weight == 0:
         asked = "; the critic is trained and never asked" if critic else ""
         yield note("search.rl_weight", f"is 0: search without Q, as in AFlow{asked}")
@@ -154,6 +157,8 @@ def response_length(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
         )
     if recipe.ours.env.action_format == "code" and length < 256:
         yield error("data.max_response_length", f"{length} tokens can't hold a workflow", "set it to 256 or more")
+    if recipe.ours.env.action_format == "suggest" and length < 16:
+        yield error("data.max_response_length", f"{length} tokens can't hold a sentence", "set it to 16 or more")
 
 
 def attention(recipe: Recipe, machine: Machine) -> Iterator[Finding]:

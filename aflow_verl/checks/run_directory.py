@@ -10,9 +10,11 @@ from typing import Any
 
 import yaml
 
-from aflow_verl.checks.finding import Finding, error
+from aflow_verl.checks.finding import Finding, error, missing
 from aflow_verl.checks.machine import Machine
+from aflow_verl.errors import UserError
 from aflow_verl.recipe.load import Recipe
+from aflow_verl.search.storage.address import DRIVER, INSTALL, SQLITE, read_address
 
 RESOLVED = "recipe.resolved.yaml"
 """The recipe of the run, as it was when the run began."""
@@ -32,13 +34,32 @@ MAY_CHANGE = (
     "trainer.default_local_dir",
     "trainer.max_actor_ckpt_to_keep",
     "trainer.max_critic_ckpt_to_keep",
-    "models.executor.concurrency",
-    "models.executor.max_batch",
-    "models.executor.retries",
-    "models.executor.timeout_s",
+    *(
+        f"models.{role}.{key}"
+        for role in ("executor", "editor")
+        for key in (
+            "base_url",
+            "key_variable",
+            "prompt_caching",
+            "concurrency",
+            "max_batch",
+            "timeout_s",
+            "retries",
+            "backoff_s",
+            "patience_s",
+        )
+    ),
     "evaluation.retries",
     "evaluation.backoff_s",
     "sandbox.workers",
+    "sandbox.program_workers",
+    "sandbox.minimum_level",
+    "sandbox.url",
+    "budget",
+    "standalone.rounds",
+    "standalone.workers",
+    "standalone.convergence",
+    "standalone.convergence_z",
 )
 """Keys, with all below them, that a resumed run may have otherwise: they change neither data nor what is learned."""
 
@@ -60,12 +81,32 @@ def writable(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
 
 
 def store(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
-    """The tree's file has a name, and no directory has it."""
+    """The tree's file has a name, and no directory has it; a URL is one of a database."""
+    if recipe.ours.store.url is not None:
+        yield from _database(recipe.ours.store.url, machine)
+        return
     path = recipe.ours.store.path
     if not path or os.path.isdir(recipe.run_dir / path):
         yield error(
             "store.path", f"'{path}' is no file" if path else "is empty", "name a file, for example tree.sqlite"
         )
+
+
+def _database(text: str, machine: Machine) -> Iterator[Finding]:
+    key = "store.url"
+    try:
+        url = read_address(text)
+    except UserError as mistake:
+        what, _, todo = str(mistake).removeprefix(f"{key}: ").partition("; ")
+        yield error(key, what, todo)
+        return
+    if url.password is not None:
+        what = "has a password, which would stand in the run directory's files"
+        yield error(key, what, "leave it out, and use PGPASSWORD or ~/.pgpass")
+    elif url.drivername == SQLITE and not os.path.isabs(str(url.database)):
+        yield error(key, f"{url.database} is a relative path", "write it in full: sqlite:////path/of/a/file")
+    elif url.drivername != SQLITE and not machine.has_package(DRIVER):
+        yield missing(key, f"PostgreSQL needs {DRIVER}, which is not installed", INSTALL, DRIVER)
 
 
 def _takes_files(directory: Path) -> bool:

@@ -12,6 +12,8 @@ from aflow_verl.recipe.load import Recipe
 from aflow_verl.schema import suggestion
 from aflow_verl.workflow.instructions import LIBRARY
 
+_MODELS = ("models.executor", "models.editor")
+
 RANGES: dict[str, tuple[float, float]] = {
     "env.steps": (1, inf),
     "env.problems": (1, inf),
@@ -29,30 +31,47 @@ RANGES: dict[str, tuple[float, float]] = {
     "search.soft_mixed.sample": (1, inf),
     "search.soft_mixed.alpha": (0, inf),
     "search.soft_mixed.lambda_": (0, 1),
-    "models.executor.temperature": (0, inf),
-    "models.executor.resample_temperature": (0, inf),
-    "models.executor.max_tokens": (1, inf),
-    "models.executor.max_batch": (1, inf),
-    "models.executor.concurrency": (1, inf),
-    "models.executor.retries": (0, inf),
+    **{f"{model}.temperature": (0, inf) for model in _MODELS},
+    **{f"{model}.resample_temperature": (0, inf) for model in _MODELS},
+    **{f"{model}.max_tokens": (1, inf) for model in _MODELS},
+    **{f"{model}.max_batch": (1, inf) for model in _MODELS},
+    **{f"{model}.concurrency": (1, inf) for model in _MODELS},
+    **{f"{model}.retries": (0, inf) for model in _MODELS},
+    **{f"{model}.backoff_s": (0, inf) for model in _MODELS},
+    **{f"{model}.patience_s": (0, inf) for model in _MODELS},
     "evaluation.candidates_per_step": (0, inf),
     "evaluation.retries": (0, inf),
     "evaluation.backoff_s": (0, inf),
+    "evaluation.racing.margin": (0, 1),
+    "evaluation.racing.stage": (1, inf),
+    "evaluation.racing.cap": (1, inf),
     "sandbox.workers": (1, inf),
     "sandbox.memory_mb": (1, inf),
     "sandbox.max_output_chars": (1, inf),
+    "sandbox.program_workers": (1, inf),
+    "sandbox.program_memory_mb": (1, inf),
+    "budget.usd": (0, inf),
+    "budget.calls": (0, inf),
+    "standalone.rounds": (1, inf),
+    "standalone.workers": (1, inf),
+    "standalone.redraws": (0, inf),
+    "standalone.convergence_z": (0, inf),
     "algorithm.gigpo.omega": (0, inf),
 }
 """Smallest and largest value of our keys, both allowed; for verl's see ``aflow_verl.recipe.verl_values``."""
 
 POSITIVE = (
+    "search.trust_k",
     "search.widening_k",
     "search.first_play",
     "sandbox.seconds",
-    "models.executor.timeout_s",
+    "sandbox.program_seconds",
+    *(f"{model}.timeout_s" for model in _MODELS),
     "actor_rollout_ref.rollout.temperature",
 )
 
+INSIDE_UNIT = {"evaluation.confidence": 0.95, "evaluation.racing.error_rate": 0.05}
+"""Probabilities that are neither 0 nor 1, each with a usual value."""
 
 LABELS = 36
 """Digits and capital letters name the edits, one token each."""
@@ -69,11 +88,9 @@ def ranges(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
         value = recipe.get(key)
         if value is not None and not (value > 0 and isfinite(value)):
             yield error(key, f"{recipe.get(key)!r} is out of range", "it has to be above 0")
-    confidence = recipe.ours.evaluation.confidence
-    if not 0 < confidence < 1:
-        yield error(
-            "evaluation.confidence", f"{confidence!r} is out of range", "it lies between 0 and 1, for example 0.95"
-        )
+    for key, usual in INSIDE_UNIT.items():
+        if not 0 < recipe.get(key) < 1:
+            yield error(key, f"{recipe.get(key)!r} is out of range", f"it lies between 0 and 1, for example {usual}")
 
 
 def start_mixture(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
@@ -89,8 +106,6 @@ def edit_space(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     env = recipe.ours.env
     if not env.operators:
         yield error("env.operators", "is empty", "name at least Custom")
-    elif "Custom" not in env.operators:
-        yield error("env.operators", "lacks Custom, which the seed workflow calls", "add Custom")
     for count in env.samples:
         if count < 2:
             yield error("env.samples", f"a vote over {count} samples is none", "use counts from 2 on")

@@ -1,8 +1,11 @@
-"""The two action formats: what the policy is shown of a workflow, and what its reply does to it."""
+"""Action formats: what the policy is shown of a workflow, and what its reply does to it.
+
+``edit`` and ``code`` are here; ``suggest``, which asks a second model, is in ``suggest``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +25,8 @@ class Offer:
     messages: list[Message]
     replies: tuple[str, ...] | None
     """Legal replies, one token each; None: free text."""
+    shorter: tuple[list[Message], ...] = ()
+    """The same with ever fewer failed problems, for a policy that can't read as much."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class Action:
     """Stable name of the action on this workflow: an edit key, or the modification in words."""
     child: WorkflowState | None
     """The workflow it makes; None: stop."""
+    failure: InvalidAction | None = None
+    """Why there is no such workflow, although the reply says what is wanted."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +62,8 @@ class ActionFormat(Protocol):
         """``state.score`` is shown where it is not None."""
         ...
 
-    def read(self, state: WorkflowState, reply: str) -> Action:
-        """Raises InvalidAction for a reply that makes no workflow."""
+    async def read(self, state: WorkflowState, reply: str) -> Action:
+        """Raises InvalidAction for a reply that means nothing, InfrastructureError where a model behind it failed."""
         ...
 
     def can_expand(self, state: WorkflowState, tried: frozenset[str]) -> bool:
@@ -93,7 +100,7 @@ class EditFormat:
         messages = edit_prompt(state, tuple(left.values()), tuple(left), task=self._task)
         return Offer(messages, tuple(left))
 
-    def read(self, state: WorkflowState, reply: str) -> Action:
+    async def read(self, state: WorkflowState, reply: str) -> Action:
         edit = self._labelled(state).get(reply.strip())
         if edit is None:
             raise InvalidAction("illegal_label", f"{reply.strip()!r} is not the label of an edit of this workflow")
@@ -116,12 +123,12 @@ class CodeFormat:
         self._task = task
 
     def offer(self, state: WorkflowState, tried: frozenset[str], context: Context = NO_CONTEXT) -> Offer:
-        messages = code_prompt(
-            state, self._operators, task=self._task, experience=context.experience, logs=context.logs
+        return free_offer(
+            lambda logs: code_prompt(state, self._operators, task=self._task, experience=context.experience, logs=logs),
+            context.logs,
         )
-        return Offer(messages, None)
 
-    def read(self, state: WorkflowState, reply: str) -> Action:
+    async def read(self, state: WorkflowState, reply: str) -> Action:
         child, modification = parse_code_reply(reply, state)
         return Action(modification, child)
 
@@ -130,3 +137,9 @@ class CodeFormat:
 
     def reply_of(self, state: WorkflowState, key: str) -> str | None:
         return None
+
+
+def free_offer(prompt: Callable[[tuple[str, ...]], list[Message]], logs: tuple[str, ...]) -> Offer:
+    """An offer for free text: ``prompt`` of all logs, and of ever fewer of them."""
+    whole, *shorter = (prompt(logs[:count]) for count in range(len(logs), -1, -1))
+    return Offer(whole, None, tuple(shorter))

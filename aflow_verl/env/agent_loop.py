@@ -16,11 +16,12 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopMetr
 
 from aflow_verl.config import AflowConfig, from_config
 from aflow_verl.env.episode import Episode, EpisodeStart, Observation
-from aflow_verl.env.factory import action_format, env_settings, search_settings
+from aflow_verl.env.factory import action_format, env_settings
 from aflow_verl.env.loop_config import NAME
 from aflow_verl.env.seeds import derive_seed
 from aflow_verl.env.tokens import PolicyTokens
 from aflow_verl.env.workflow_env import WorkflowEnv
+from aflow_verl.errors import AflowVerlError
 from aflow_verl.types import SEARCH_ACTOR, Evaluation
 from aflow_verl.workflow.state import WorkflowState
 
@@ -45,7 +46,7 @@ class AflowAgentLoop(AgentLoopBase):
         try:
             return await self._play(ours, search, start, session, sampling_params, str(kwargs["uid"]))
         except Exception as error:  # verl notes it in its log and goes on with the group's other sessions
-            await search.session_failed.remote(str(kwargs["uid"]), session, error)
+            await search.session_failed.remote(str(kwargs["uid"]), session, _portable(error))
             raise
 
     async def _play(
@@ -62,8 +63,8 @@ class AflowAgentLoop(AgentLoopBase):
             start,
             session,
             env_settings(ours, float(self.config.algorithm.gamma)),
-            search_settings(ours),
-            action_format(ours, start.task),
+            ours.search,
+            action_format(ours, start.task, search.write.remote),
             _evaluator(search, start),
             ours.seed,
         )
@@ -75,6 +76,12 @@ class AflowAgentLoop(AgentLoopBase):
         episode = replace(env.episode(), truncated_prompts=rows.truncated)
         await search.finish_episode.remote(uid, episode)
         return rows.outputs(episode)
+
+
+def _portable(error: Exception) -> Exception:
+    """What can be handed to the search: Ray would raise its own wrapper of an error there, and others may not pickle."""
+    cause = getattr(error, "cause", None) or error
+    return cause if isinstance(cause, AflowVerlError) else RuntimeError(f"{type(cause).__name__}: {cause}")
 
 
 def _evaluator(search: Any, start: EpisodeStart) -> Any:
@@ -98,7 +105,7 @@ class _Rows:
 
     @property
     def truncated(self) -> int:
-        """Prompts that were too long and lost their middle."""
+        """Prompts that were too long even without failed problems, and lost their middle."""
         return self._tokens.truncated
 
     @property
@@ -116,7 +123,7 @@ class _Rows:
 
     async def play(self, observation: Observation, sampling_params: dict[str, Any]) -> str:
         """Let the policy reply to an observation, and keep the row."""
-        prompt_ids = self._tokens.prompt_ids(observation.messages)
+        prompt_ids = self._tokens.prompt_ids(observation.messages, observation.shorter)
         params = {**sampling_params, "seed": derive_seed(*self._seed_parts, len(self._outputs)) % 2**31}
         legal: dict[int, str] = {}
         if observation.replies is not None:

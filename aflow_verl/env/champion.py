@@ -7,10 +7,12 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from aflow_verl.errors import InfrastructureError
+from aflow_verl.evaluation.comparison import compare
+from aflow_verl.evaluation.race import Race
 from aflow_verl.search.node import Node
-from aflow_verl.search.statistics import mean_interval, paired_interval
 from aflow_verl.search.store import Store
 from aflow_verl.search.tree import Tree
 from aflow_verl.types import Evaluation, Problem
@@ -18,6 +20,17 @@ from aflow_verl.workflow.graph_source import with_header
 from aflow_verl.workflow.state import WorkflowState
 
 EvaluateOn = Callable[[WorkflowState, Sequence[Problem]], Awaitable[Evaluation]]
+"""Complete, or raises InfrastructureError."""
+
+
+class Contest(Protocol):
+    """How workflows of one benchmark are graded and compared; ``evaluation.bound.BenchmarkEngine`` is one."""
+
+    async def evaluate(self, workflow: WorkflowState, problems: Sequence[Problem]) -> Evaluation: ...
+
+    async def race(
+        self, child: WorkflowState, parent: WorkflowState, problems: Sequence[Problem], *, seed: int
+    ) -> Race: ...
 
 
 @dataclass(frozen=True)
@@ -26,31 +39,25 @@ class Champion:
 
     node_id: str
     state: WorkflowState
-    first: Evaluation
-    """On the problems on which workflows challenge the best one."""
-    fresh: Evaluation
-    """On the problems that are left for confirming a challenger."""
-
-    @property
-    def validation(self) -> Evaluation:
-        return Evaluation((*self.first.grades, *self.fresh.grades))
+    validation: Evaluation
 
 
 class Champions:
     """The best workflow of one benchmark so far, and who has challenged it.
 
     A new best is declared in two stages, because the luckiest of many challengers on one set of problems looks better
-    than it is: it must beat the best one on the first half of the validation problems, and then be no worse than it on
-    the other half, which only such challengers see.
+    than it is: it must lead a race against the best one on the first half of the validation problems, and then be no
+    worse in a race on the other half, which only such challengers see.
     """
 
     def __init__(
-        self, benchmark: str, store: Store, evaluate: EvaluateOn, validation: Sequence[Problem], candidates: int
+        self, benchmark: str, store: Store, contest: Contest, validation: Sequence[Problem], candidates: int
     ) -> None:
         """``candidates``: workflows that challenge the best one after each step."""
         self._key = f"challengers/{benchmark}"
         self._store = store
-        self._evaluate = evaluate
+        self._contest = contest
+        self._validation = validation
         half = (len(validation) + 1) // 2
         self._first, self._fresh = validation[:half], validation[half:]
         self._candidates = candidates
@@ -59,31 +66,48 @@ class Champions:
         self.best: Champion
 
     async def resume(self, tree: Tree, step: int) -> None:
-        """Grade the seed and repeat, out of the grades that are stored, the challenges up to ``step``."""
-        entries = [(k, node_id) for k, node_id in self._store.get_meta(self._key, []) if k <= step]
+        """Grade the seed, and the best workflow of the challenges up to ``step``, whose outcomes are stored."""
+        entries = [entry for entry in self._store.get_meta(self._key, []) if entry[0] <= step]
         self._store.put_meta(self._key, entries)
-        root = tree.root.state
-        first, fresh = await self._evaluate(root, self._first), await self._evaluate(root, self._fresh)
-        self.seed = self.best = Champion(tree.root_id, root, first, fresh)
-        self._challenged = {tree.root_id}
-        for _, node_id in entries:
-            await self._challenge(tree[node_id])
+        self._challenged = {tree.root_id, *(node_id for _, node_id, _ in entries)}
+        self.seed = self.best = await self._champion(tree.root_id, tree.root.state)
+        if winners := [node_id for _, node_id, won in entries if won]:
+            self.best = await self._champion(winners[-1], tree[winners[-1]].state)
 
     async def challenge(self, tree: Tree, step: int) -> None:
-        """Let the most promising workflows that have not challenged yet do so, highest posterior mean first."""
+        """Let the most promising workflows that have not challenged yet do so, highest posterior mean first.
+
+        One whose race the infrastructure cuts short may try again after the next step.
+        """
         left = sorted((node for node in tree if node.id not in self._challenged), key=lambda n: -n.posterior_mean)
         for node in left[: self._candidates]:
-            await self._challenge(node)
-            self._store.put_meta(self._key, [*self._store.get_meta(self._key, []), [step, node.id]])
+            if (new := await self._challenge(node)) is None:
+                continue
+            self.best = new
+            self._challenged.add(node.id)
+            won = new.node_id == node.id
+            self._store.put_meta(self._key, [*self._store.get_meta(self._key, []), [step, node.id, won]])
 
-    async def _challenge(self, node: Node) -> None:
-        self._challenged.add(node.id)
-        first = await self._evaluate(node.state, self._first)
-        if first.mean <= self.best.first.mean:
-            return
-        fresh = await self._evaluate(node.state, self._fresh)
-        if fresh.mean >= self.best.fresh.mean:
-            self.best = Champion(node.id, node.state, first, fresh)
+    async def _challenge(self, node: Node) -> Champion | None:
+        """Who is the best one now; None where that could not be found out."""
+        seed = int(node.state.hash, 16)  # its own order of problems, the same after a resume
+        first = await self._contest.race(node.state, self.best.state, self._first, seed=seed)
+        if first.verdict == "incomplete":
+            return None
+        if not first.leads:
+            return self.best
+        fresh = await self._contest.race(node.state, self.best.state, self._fresh, seed=seed)
+        if fresh.verdict == "incomplete":
+            return None
+        if fresh.gain < 0:
+            return self.best
+        try:
+            return await self._champion(node.id, node.state)
+        except InfrastructureError:
+            return None  # the races are stored; the next time they cost nothing
+
+    async def _champion(self, node_id: str, state: WorkflowState) -> Champion:
+        return Champion(node_id, state, await self._contest.evaluate(state, self._validation))
 
 
 async def compare_on_heldout(
@@ -92,7 +116,7 @@ async def compare_on_heldout(
     """Seed and best workflow with their intervals, and the paired gain on held-out problems; JSON-able."""
     seed_heldout = await evaluate(seed.state, heldout)
     best_heldout = await evaluate(best.state, heldout)
-    gain = paired_interval(_scores(best_heldout), _scores(seed_heldout), confidence)
+    gain = compare(best_heldout, seed_heldout, confidence)
     return {
         "seed": {
             "validation": _interval(seed.validation, confidence),
@@ -122,10 +146,6 @@ def write_workflow(folder: Path, state: WorkflowState, score: dict[str, Any]) ->
         os.replace(temporary, folder / name)
 
 
-def _scores(evaluation: Evaluation) -> dict[str, float]:
-    return {grade.problem_id: grade.score for grade in evaluation.grades}
-
-
 def _interval(evaluation: Evaluation, confidence: float) -> dict[str, float]:
-    interval = mean_interval([grade.score for grade in evaluation.grades], confidence)
+    interval = evaluation.interval(confidence)
     return {"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n}

@@ -42,6 +42,8 @@ class Observation:
     """GiGPO's anchor: equal for equal decisions of a group."""
     parent_step: int
     """The step of this episode that made the state edited here; -1 if none."""
+    shorter: tuple[list[Message], ...] = ()
+    """As ``actions.Offer.shorter``."""
 
 
 @dataclass(frozen=True)
@@ -74,4 +76,4 @@ class Episode:
     choices: tuple[dict[str, Any], ...]
     """One line of ``choices.jsonl`` for each selection."""
     truncated_prompts: int = 0
-    """Prompts over ``data.max_prompt_length``, which lost their middle."""
+    """Prompts that were over ``data.max_prompt_length`` even without failed problems, and lost their middle."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from aflow_verl.benchmarks.base import Benchmark
 from aflow_verl.config import AflowConfig
 from aflow_verl.env.actions import ActionFormat, CodeFormat, EditFormat
+from aflow_verl.env.suggest import SuggestFormat, Write
 from aflow_verl.env.workflow_env import EnvSettings
 from aflow_verl.operators.catalog import operator_infos
-from aflow_verl.search.settings import SearchSettings, SoftMixedSettings
 from aflow_verl.workflow.edits import EditSpace
 from aflow_verl.workflow.instructions import select_instructions
 from aflow_verl.workflow.state import WorkflowState, seed_state
@@ -18,32 +18,18 @@ def env_settings(ours: AflowConfig, gamma: float) -> EnvSettings:
     return EnvSettings(env.steps, env.invalid_penalty, gamma, env.anchor, env.max_logs)
 
 
-def search_settings(ours: AflowConfig) -> SearchSettings:
-    search = ours.search
-    mixed = search.soft_mixed
-    return SearchSettings(
-        selector=search.selector,
-        fusion=search.fusion,
-        rl_weight=search.rl_weight,
-        c_puct=search.c_puct,
-        c_ucb=search.c_ucb,
-        widening_k=search.widening_k,
-        widening_a=search.widening_a,
-        first_play=search.first_play,
-        soft_mixed=SoftMixedSettings(mixed.sample, mixed.alpha, mixed.lambda_),
-    )
-
-
 def task_text(ours: AflowConfig, benchmark: Benchmark) -> str:
     """The benchmark's one line for the policy; a code prompt has room to say what answers look like as well."""
     return benchmark.task if ours.env.action_format == "edit" else f"{benchmark.task} {benchmark.answer_format}"
 
 
-def action_format(ours: AflowConfig, task: str) -> ActionFormat:
-    """``task``: the text of ``task_text``."""
+def action_format(ours: AflowConfig, task: str, write: Write) -> ActionFormat:
+    """``task``: the text of ``task_text``. ``write``: how the editor model is asked; only ``suggest`` asks it."""
     env = ours.env
     if env.action_format == "code":
         return CodeFormat(operator_infos(env.operators), task)
+    if env.action_format == "suggest":
+        return SuggestFormat(operator_infos(env.operators), task, write)
     space = EditSpace(
         operators=env.operators,
         instructions=select_instructions(env.instructions),
@@ -53,6 +39,7 @@ def action_format(ours: AflowConfig, task: str) -> ActionFormat:
     return EditFormat(space, task)
 
 
-def root_state(ours: AflowConfig, benchmark: str) -> WorkflowState:
-    """The seed workflow of a benchmark's search."""
-    return seed_state(benchmark, ours.env.operators)
+def root_state(ours: AflowConfig, benchmark: Benchmark) -> WorkflowState:
+    """The seed workflow of a benchmark's search; problems that name a function to write are code tasks."""
+    code_task = any(problem.entry_point is not None for problem in benchmark.problems("train"))
+    return seed_state(benchmark.name, ours.env.operators, code_task=code_task)

@@ -20,9 +20,9 @@ from aflow_verl.jsonl import JsonLines
 from aflow_verl.search.experience import ExperiencePool, ExperienceRecord
 from aflow_verl.search.node import Node
 from aflow_verl.search.qvalues import QSnapshot, QValue, ScoreGroup
-from aflow_verl.search.statistics import paired_interval
 from aflow_verl.search.store import Store
 from aflow_verl.search.tree import Tree
+from aflow_verl.statistics import paired_interval
 from aflow_verl.types import Problem
 from aflow_verl.workflow.state import WorkflowState
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aflow_verl.env.episode import Episode
+from aflow_verl.env.suggest import EDITOR
 from aflow_verl.search.tree import Tree
 
 
@@ -19,6 +20,7 @@ def search_metrics(episodes: Sequence[Episode], trees: Mapping[str, Tree], nodes
         "search/tree_size": float(size),
         "search/new_workflows": float(size - nodes_before),
         "search/valid_action_rate": _share(sum(kind is None for kind in invalid), len(invalid)),
+        "search/editor_failures": float(sum(kind is not None and kind.startswith(EDITOR) for kind in invalid)),
         "search/q_coverage": _share(_total(choices, "snapshot_own_q"), _total(choices, "snapshot_candidates")),
         "search/q_inherited": _share(_total(choices, "inherited_q"), _total(choices, "candidates")),
         "search/q_changed_choice": _share(sum(c["node"] != c["node_without_q"] for c in choices), len(choices)),

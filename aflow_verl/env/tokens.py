@@ -20,16 +20,24 @@ class PolicyTokens:
         """Prompts so far that were too long and lost their middle."""
         self.end_id = int(tokenizer.eos_token_id)
 
-    def prompt_ids(self, messages: Sequence[Message]) -> tuple[int, ...]:
-        """The chat up to and including the header of the policy's turn."""
+    def prompt_ids(self, messages: Sequence[Message], shorter: Sequence[Sequence[Message]] = ()) -> tuple[int, ...]:
+        """The chat up to and including the header of the policy's turn.
+
+        Too long a chat gives way to the first of ``shorter`` that fits; if none does, the last loses its middle.
+        """
+        ids: list[int] = []
+        for chat in (messages, *shorter):
+            ids = self._chat_ids(chat)
+            if len(ids) <= self._max_prompt_tokens:
+                return tuple(ids)
+        self.truncated += 1
+        # Both ends matter: the rules stand at the start, the turn's header at the end.
+        head = self._max_prompt_tokens // 2
+        return tuple(ids[:head] + ids[len(ids) - (self._max_prompt_tokens - head) :])
+
+    def _chat_ids(self, messages: Sequence[Message]) -> list[int]:
         text = self._tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=False)
-        ids = self._tokenizer.encode(text, add_special_tokens=False)
-        if len(ids) > self._max_prompt_tokens:
-            self.truncated += 1
-            # Both ends matter: the rules stand at the start, the turn's header at the end.
-            head = self._max_prompt_tokens // 2
-            ids = ids[:head] + ids[len(ids) - (self._max_prompt_tokens - head) :]
-        return tuple(ids)
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
 
     def label_ids(self, labels: Sequence[str]) -> Mapping[str, int]:
         """Token id of each label.

@@ -11,16 +11,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from aflow_verl.config import SearchConfig
 from aflow_verl.env.actions import Action, ActionFormat, Context, Offer
 from aflow_verl.env.episode import Episode, EpisodeStart, Observation, Transition
 from aflow_verl.env.prompts import experience_lines
 from aflow_verl.env.reward import episode_return, step_reward, tree_returns
 from aflow_verl.env.seeds import generator
 from aflow_verl.errors import InvalidAction
-from aflow_verl.search.catalog import always, select
+from aflow_verl.search.catalog import select
 from aflow_verl.search.node import Node
 from aflow_verl.search.selection import Choice, SearchExhausted
-from aflow_verl.search.settings import SearchSettings
 from aflow_verl.types import Evaluation, Grade
 from aflow_verl.workflow.state import WorkflowState
 
@@ -48,7 +48,7 @@ class WorkflowEnv:
         start: EpisodeStart,
         session: int,
         settings: EnvSettings,
-        search: SearchSettings,
+        search: SearchConfig,
         actions: ActionFormat,
         evaluate: Evaluate,
         seed: int,
@@ -87,6 +87,7 @@ class WorkflowEnv:
             replies=offer.replies,
             anchor=self._anchor(node),
             parent_step=self._made_at.get(node.id, -1),
+            shorter=offer.shorter,
         )
         self._observations.append(observation)
         return observation
@@ -101,7 +102,7 @@ class WorkflowEnv:
         node = self._tree[self._observations[-1].node_id]
         action: Action | None = None
         try:
-            action = self._actions.read(node.state, reply)
+            action = await self._actions.read(node.state, reply)
             transition = await self._apply(node, action, log_prob, tuple(response_ids))
         except InvalidAction as failure:
             if action is not None:
@@ -121,6 +122,8 @@ class WorkflowEnv:
     async def _apply(
         self, node: Node, action: Action, log_prob: float | None, response_ids: tuple[int, ...]
     ) -> Transition:
+        if action.failure is not None:
+            raise action.failure
         if action.child is None:
             self._stopped = True
             return Transition(0.0, None, None)
@@ -142,7 +145,7 @@ class WorkflowEnv:
         try:
             choice = select(self._tree, self._start.q, self._search, rng, expandable=self._expandable)
         except SearchExhausted:  # only stopping is left, and a row that says so is worth learning from
-            choice = select(self._tree, self._start.q, self._search, rng, expandable=always)
+            choice = select(self._tree, self._start.q, self._search, rng)
         self._choices.append(
             {
                 "step": self._start.step,

@@ -1,225 +1,204 @@
-"""Runs workflows on problems and grades the answers.
+"""Runs workflows on problems and grades the answers, for all benchmarks of a run at once.
 
-All problems of all evaluations in flight share the sandbox's workers and the executor's places. Equal work is done
-once: a finished grade is stored before it is returned, and an equal run in flight is waited for. A workflow's own
-fault is a grade of 0 with its reason; a failure of the infrastructure is retried and then raised, never graded.
+All problems of all evaluations in flight share the workflow places, the programs' sandbox and the model's client, which
+bounds the calls in flight; who asks first is served first. Equal work is done once: a finished grade is stored before
+it is returned, and an equal run in flight is waited for. A workflow's own fault is a grade of 0 with its reason. A
+failure of the infrastructure that outlasts the retries leaves a problem missing; it is never graded.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import Protocol
+from collections.abc import Sequence
 
 from aflow_verl.benchmarks.base import Benchmark
-from aflow_verl.config import EvaluationConfig, ExecutorConfig
-from aflow_verl.errors import InfrastructureError, ModelUnavailable, SandboxUnavailable
-from aflow_verl.evaluation.counters import Counters
-from aflow_verl.evaluation.executor_calls import ExecutorCalls
-from aflow_verl.evaluation.retry import with_retries
+from aflow_verl.config import EvaluationConfig, ModelConfig, SandboxConfig
+from aflow_verl.errors import InfrastructureError, ModelUnavailable, SandboxUnavailable, StorageError, UserError
+from aflow_verl.evaluation.counters import Counters, Counting
+from aflow_verl.evaluation.fingerprint import Fingerprints
+from aflow_verl.evaluation.grades import Grades, GradeStore, Shelf
+from aflow_verl.evaluation.race import Race, race
+from aflow_verl.evaluation.run import Runner
 from aflow_verl.models.client import ModelClient
-from aflow_verl.operators.base import ProgramRunner
-from aflow_verl.operators.catalog import operator_caller
+from aflow_verl.models.tallies import Tallies
+from aflow_verl.sandbox.base import ProgramSandbox, WorkflowSandbox
 from aflow_verl.sandbox.limits import Limits
-from aflow_verl.sandbox.monty import OperatorCall
-from aflow_verl.sandbox.result import RunResult
-from aflow_verl.types import Completion, Evaluation, Grade, Message, Problem, SamplingParams
+from aflow_verl.types import Evaluation, Grade, Problem
 from aflow_verl.workflow.state import WorkflowState
 
 MAX_EXECUTOR_CALLS = 20
 """Of one workflow on one problem; AFlow's largest published workflows make about ten."""
-RULES_VERSION = 1
-"""Raise it when equal replies would be graded differently: stored grades of other versions don't count."""
+API_ATTEMPTS = 3
+"""Of an operator that sees its own failure (Programmer), as in AFlow; other models' replies to an error message aren't
+worth their tokens, so they have one."""
+API_KINDS = ("anthropic", "openai")
+DRAIN_S = 10.0
+"""How long closing waits for runs in flight: their calls may be paid for already."""
+Outcome = Grade | InfrastructureError
+"""Of one run."""
 
 
-class GradeStore(Protocol):
-    """Where finished grades outlive the process."""
-
-    def get_grades(self, state_hash: str, fingerprint: str, problem_ids: Iterable[str]) -> Mapping[str, Grade]:
-        """The known grades by problem id."""
-        ...
-
-    def put_grades(self, state_hash: str, fingerprint: str, grades: Iterable[Grade]) -> None:
-        """Durable when it returns."""
-        ...
-
-
-class Sandbox(Protocol):
-    """What the engine needs of a sandbox; ``sandbox.monty.MontySandbox`` is one."""
-
-    async def run_workflow(
-        self,
-        code: str,
-        prompts: str,
-        dataset: str,
-        problem: str,
-        entry_point: str | None,
-        call_operator: OperatorCall,
-        limits: Limits,
-    ) -> RunResult: ...
-
-    async def run_program(self, code: str, limits: Limits) -> RunResult: ...
-
-
-class Evaluator:
-    """Grades workflows of one benchmark with one executor. Use from one event loop."""
+class Engine:
+    """See the module's docstring. Use from one event loop; calls may be concurrent."""
 
     def __init__(
         self,
         *,
-        sandbox: Sandbox,
+        workflows: WorkflowSandbox,
+        programs: ProgramSandbox,
         model: ModelClient,
-        benchmark: Benchmark,
         store: GradeStore,
         limits: Limits,
-        executor: ExecutorConfig,
+        program_limits: Limits,
+        executor: ModelConfig,
         evaluation: EvaluationConfig,
+        tallies: Tallies | None = None,
+        workers: int = SandboxConfig.workers,
         max_executor_calls: int = MAX_EXECUTOR_CALLS,
         program_attempts: int | None = None,
     ) -> None:
-        """``program_attempts``: tries of an operator that sees its own failure (Programmer); None is AFlow's 3 for an
-        API model and 1 for the others, whose replies to an error message aren't worth their tokens."""
-        self.fingerprint = grade_fingerprint(model.fingerprint, executor, limits)
-        self._sandbox = sandbox
-        self._model = model
-        self._benchmark = benchmark
-        self._store = store
-        self._limits = limits
-        self._executor = executor
-        self._evaluation = evaluation
-        self._max_executor_calls = max_executor_calls
-        self._attempts = program_attempts or (3 if executor.kind == "anthropic" else 1)
-        self._places = asyncio.Semaphore(executor.concurrency)
-        self._in_flight: dict[tuple[str, str], asyncio.Task[Grade]] = {}
-        self._counters = Counters()
-        self._malformed: Counter[str] = Counter()
+        """``tallies``: where the model's client counts its failures. ``workers``: workflows in flight, at most.
+        ``program_attempts``: None is ``API_ATTEMPTS`` for an API model and 1 for the others."""
+        attempts = program_attempts or (API_ATTEMPTS if executor.kind in API_KINDS else 1)
+        self._counting = Counting()
+        self._runner = Runner(
+            workflows,
+            programs,
+            model,
+            limits,
+            program_limits,
+            executor,
+            evaluation,
+            max_executor_calls,
+            attempts,
+            self._counting,
+        )
+        self._fingerprints = Fingerprints(executor, limits, program_limits, programs.name, max_executor_calls, attempts)
+        self._grades = Grades(store)
+        self._tallies = tallies or Tallies()
+        self._places = asyncio.Semaphore(workers)  # first come, first served
+        self._in_flight: dict[tuple[Shelf, str], asyncio.Task[Outcome]] = {}
+        self._stopped: UserError | StorageError | None = None
+        self._seconds = 0.0
         self._busy_since = 0.0
 
-    async def evaluate(self, state: WorkflowState, problems: Sequence[Problem]) -> Evaluation:
-        """The workflow's grades on ``problems``, in their order.
+    async def evaluate(
+        self, workflow: WorkflowState, problems: Sequence[Problem], benchmark: Benchmark, *, sample: int = 0
+    ) -> Evaluation:
+        """The workflow's grades on ``problems``, in their order; those that could not be had are missing.
 
-        Raises InfrastructureError where a run could not be finished; the grades that were finished are stored, so
-        asking again continues. Raises UserError where the executor refuses for good (key, model name).
+        ``sample``: the how-manieth run on these problems, each with draws of its own. An executor that is greedy gives
+        the same replies again.
+
+        Raises UserError as soon as the model refuses for good (key, budget) and StorageError as soon as the store
+        does, and from then on for all that isn't known yet: nothing more is paid for. What had begun ends, and is kept.
         """
-        known = self._store.get_grades(state.hash, self.fingerprint, [problem.id for problem in problems])
-        self._count(stored=sum(problem.id in known for problem in problems))
-        tasks = {p.id: self._task(state, p) for p in problems if p.id not in known}
-        # Shielded: the run may have other waiters, and its grade is worth storing in any case.
-        ended = await asyncio.gather(*(asyncio.shield(task) for task in tasks.values()), return_exceptions=True)
-        for outcome in ended:
-            if isinstance(outcome, BaseException):
-                raise outcome  # only now: the other runs have ended, and what they gave is stored
-        grades = {**known, **{task_id: task.result() for task_id, task in tasks.items()}}
-        return Evaluation(tuple(grades[problem.id] for problem in problems))
+        shelf = (workflow.hash, self._fingerprints.of(self._runner.model.fingerprint, sample))
+        ids = [problem.id for problem in problems]
+        known = self._grades.recall(shelf, ids)
+        if len(known) < len(ids):
+            await self._grades.look_up(shelf, [problem_id for problem_id in ids if problem_id not in known])
+            known = self._grades.recall(shelf, ids)  # what was finished meanwhile included
+        self._counting.totals["stored"] += len(known)
+        ended: dict[str, Outcome] = dict(known)
+        if len(known) < len(ids):
+            tasks = {p.id: self._task(shelf, workflow, p, benchmark, sample) for p in problems if p.id not in known}
+            # A run may have other waiters, and its grade is worth storing in any case: waiting never cancels it.
+            done, _ = await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()  # raises what stopped it
+            ended |= {problem_id: task.result() for problem_id, task in tasks.items()}
+        return _evaluation(ids, ended)
+
+    async def race(
+        self,
+        child: WorkflowState,
+        parent: WorkflowState,
+        problems: Sequence[Problem],
+        benchmark: Benchmark,
+        *,
+        seed: int,
+    ) -> Race:
+        """Child against parent on the same problems, in stages, until it is clear which one is better.
+
+        Settings: ``evaluation.racing``. ``seed`` draws the order of the problems. Raises as ``evaluate`` does.
+        """
+
+        async def stage(workflow: WorkflowState, chosen: Sequence[Problem], sample: int) -> Evaluation:
+            return await self.evaluate(workflow, chosen, benchmark, sample=sample)
+
+        settings = self._runner
+        repeats = settings.executor.temperature > 0  # a greedy executor would repeat itself
+        return await race(stage, child, parent, problems, settings.evaluation.racing, seed=seed, repeats=repeats)
 
     def counters(self) -> Counters:
         """A snapshot of the totals so far."""
         busy = time.monotonic() - self._busy_since if self._in_flight else 0.0
-        return replace(self._counters, malformed_replies=self._malformed.total(), seconds=self._counters.seconds + busy)
+        return self._counting.so_far(self._seconds + busy, self._tallies.as_dict())
 
     def malformed(self) -> dict[str, int]:
         """Unusable replies by ``operator/what``."""
-        return dict(self._malformed)
+        return dict(self._counting.malformed)
 
-    async def close(self) -> None:
-        """Cancel the runs in flight; call it before the sandbox and the model are closed."""
+    async def close(self, drain_s: float = DRAIN_S) -> None:
+        """Let runs in flight end for up to ``drain_s``, then cancel them; close sandboxes and model afterwards."""
+        self._stopped = self._stopped or UserError("the evaluation engine is closed")
         tasks = list(self._in_flight.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=drain_s)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._grades.close()
 
-    # ---- one run ----------------------------------------------------------------------------------------------------
+    # ---- runs -------------------------------------------------------------------------------------------------------
 
-    def _task(self, state: WorkflowState, problem: Problem) -> asyncio.Task[Grade]:
-        key = (state.hash, problem.id)
+    def _task(
+        self, shelf: Shelf, workflow: WorkflowState, problem: Problem, benchmark: Benchmark, sample: int
+    ) -> asyncio.Task[Outcome]:
+        key = (shelf, problem.id)
         if key not in self._in_flight:
             if not self._in_flight:
                 self._busy_since = time.monotonic()
-            task = asyncio.ensure_future(self._grade(state, problem))
+            task = asyncio.ensure_future(self._run(shelf, workflow, problem, benchmark, sample))
             self._in_flight[key] = task
             task.add_done_callback(lambda done: self._forget(key, done))
         return self._in_flight[key]
 
-    def _forget(self, key: tuple[str, str], done: asyncio.Task[Grade]) -> None:
+    def _forget(self, key: tuple[Shelf, str], done: asyncio.Task[Outcome]) -> None:
         del self._in_flight[key]
         if not self._in_flight:
-            self._count(seconds=time.monotonic() - self._busy_since)
+            self._seconds += time.monotonic() - self._busy_since
         if not done.cancelled():
             done.exception()  # marks it as seen where every waiter has given up
 
-    async def _grade(self, state: WorkflowState, problem: Problem) -> Grade:
-        calls, result = await with_retries(
-            lambda: self._run(state, problem),
-            retries=self._evaluation.retries,
-            backoff_s=self._evaluation.backoff_s,
-            on=SandboxUnavailable,
-            failed=self._note_failure,
-        )
-        error = calls.fault or result.error
-        answer = "" if error else str(result.value)[: self._limits.max_output_chars]
-        grade = Grade(
-            problem_id=problem.id,
-            score=0.0 if error else await asyncio.to_thread(self._benchmark.grade, problem, answer),
-            answer=answer,
-            error=error,
-            calls=len(calls.completions),
-            cost_usd=sum(c.usage.cost_usd or 0.0 for c in calls.completions if not c.cached),
-        )
-        self._store.put_grades(state.hash, self.fingerprint, [grade])
-        self._count(runs=1, faults=int(error is not None))
+    async def _run(
+        self, shelf: Shelf, workflow: WorkflowState, problem: Problem, benchmark: Benchmark, sample: int
+    ) -> Outcome:
+        totals = self._counting.totals
+        try:
+            async with self._places:
+                if self._stopped is not None:
+                    raise self._stopped.with_traceback(None)
+                answer = await self._runner.answer(workflow, problem, sample)
+            grade = await self._runner.grade(problem, answer, benchmark)
+            await self._grades.put(shelf, grade)
+        except (ModelUnavailable, SandboxUnavailable) as failure:
+            totals["missing"] += 1
+            return failure
+        except (UserError, StorageError) as refusal:
+            self._stopped = self._stopped or refusal
+            raise
+        totals["runs"] += 1
+        totals["faults"] += grade.error is not None
         return grade
 
-    async def _run(self, state: WorkflowState, problem: Problem) -> tuple[ExecutorCalls, RunResult]:
-        calls = ExecutorCalls(self._complete, self._executor, self._max_executor_calls)
-        programs: ProgramRunner = self._run_program
-        call_operator = operator_caller(state.operators, calls, programs, self._malformed, attempts=self._attempts)
-        result = await self._sandbox.run_workflow(
-            state.code, state.prompts, state.dataset, problem.prompt, problem.entry_point, call_operator, self._limits
-        )
-        return calls, result
 
-    async def _run_program(self, code: str) -> RunResult:
-        return await self._sandbox.run_program(code, self._limits)
-
-    async def _complete(self, messages: Sequence[Message], params: SamplingParams) -> Completion:
-        """One executor call, with retries, in one of the executor's places."""
-
-        async def attempt() -> Completion:
-            async with self._places:
-                return await self._model.complete(messages, params)
-
-        completion = await with_retries(
-            attempt,
-            retries=self._evaluation.retries,
-            backoff_s=self._evaluation.backoff_s,
-            on=ModelUnavailable,
-            failed=self._note_failure,
-        )
-        fresh = not completion.cached
-        cost = completion.usage.cost_usd
-        self._count(
-            calls=1,
-            model_calls=int(fresh),
-            unpriced_calls=int(fresh and cost is None),
-            cost_usd=(cost or 0.0) if fresh else 0.0,
-        )
-        return completion
-
-    def _note_failure(self, failure: InfrastructureError) -> None:
-        self._count(infrastructure_failures=1)
-
-    def _count(self, **more: float) -> None:
-        self._counters = replace(
-            self._counters, **{name: getattr(self._counters, name) + value for name, value in more.items()}
-        )
-
-
-def grade_fingerprint(model: str, executor: ExecutorConfig, limits: Limits) -> str:
-    """Everything but workflow and problem that a grade depends on: model, sampling, limits, our rules."""
-    sampling = (executor.temperature, executor.resample_temperature, executor.max_tokens)
-    digest = hashlib.sha256(repr((model, sampling, asdict(limits), RULES_VERSION)).encode())
-    return digest.hexdigest()[:16]
+def _evaluation(ids: Sequence[str], ended: dict[str, Outcome]) -> Evaluation:
+    outcomes = [ended[problem_id] for problem_id in ids]
+    grades = tuple(outcome for outcome in outcomes if isinstance(outcome, Grade))
+    if len(grades) == len(ids):
+        return Evaluation(grades)
+    missing = tuple(problem_id for problem_id in ids if not isinstance(ended[problem_id], Grade))
+    return Evaluation(grades, missing, str(ended[missing[0]]))

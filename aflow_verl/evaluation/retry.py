@@ -17,7 +17,7 @@ async def with_retries(
     *,
     retries: int,
     backoff_s: float,
-    on: type[InfrastructureError],
+    on: type[InfrastructureError] | tuple[type[InfrastructureError], ...],
     failed: Callable[[InfrastructureError], None],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> T:
@@ -25,12 +25,13 @@ async def with_retries(
 
     ``failed`` hears of every failure. One that trying again can't help is raised at once, the last one at the end.
     """
-    for tried in range(retries + 1):
+    tried = 0
+    while True:
         try:
             return await attempt()
         except on as failure:
             failed(failure)
             if not failure.retryable or tried == retries:
                 raise
-            await sleep(min(LONGEST_WAIT_S, backoff_s * 2**tried))
-    raise AssertionError("unreachable")
+        await sleep(min(LONGEST_WAIT_S, backoff_s * 2**tried))
+        tried += 1

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Protocol
 
+from aflow_verl.errors import ModelUnavailable
 from aflow_verl.types import Completion, Message, SamplingParams
 
 
 class ModelClient(Protocol):
-    """An executor model. Calls may run concurrently; raises ``ModelUnavailable`` where no answer could be had."""
+    """A model. Calls may run concurrently; raises ``ModelUnavailable`` where no answer could be had."""
 
-    fingerprint: str
-    """Model, revision and prompt-format version: equal fingerprints mean interchangeable replies (a cache key part)."""
+    @property
+    def fingerprint(self) -> str:
+        """Model, server and prompt-format version: equal fingerprints mean interchangeable replies (a cache key part).
+        It may change between calls, as a policy's weights do: read it at each."""
+        ...
 
     async def complete(self, messages: Sequence[Message], params: SamplingParams) -> Completion:
         """The model's reply to ``messages``."""
@@ -26,12 +29,20 @@ class ModelClient(Protocol):
         ...
 
 
+class EmptyReply(ModelUnavailable):
+    """A whole reply without any content where the model says that it has finished. Often a fault of the server; a
+    model that has nothing to say does it, too, so after some tries it counts."""
+
+    def __init__(self, message: str, completion: Completion) -> None:
+        super().__init__(message, kind="malformed")
+        self.completion = completion
+
+
 def request_key(fingerprint: str, messages: Sequence[Message], params: SamplingParams) -> str:
     """Stable SHA-256 of a call. A greedy call has one answer, so its ``sample_index`` is left out."""
-    drawn = asdict(params)
-    if params.temperature <= 0:
-        drawn.pop("sample_index")
-        drawn.pop("top_p")
+    drawn = {"temperature": params.temperature, "max_tokens": params.max_tokens, "stop": params.stop}
+    if params.temperature > 0:
+        drawn |= {"sample_index": params.sample_index, "top_p": params.top_p}
     plain = [{"role": m["role"], "content": m["content"]} for m in messages]
     return hashlib.sha256(json.dumps([fingerprint, plain, drawn], sort_keys=True).encode()).hexdigest()
 

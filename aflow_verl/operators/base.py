@@ -6,9 +6,11 @@ import inspect
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from aflow_verl.errors import InvalidAction
+from aflow_verl.sandbox.prelude import OPTIONS
 from aflow_verl.sandbox.result import RunResult
 from aflow_verl.sandbox.source import POSITIONAL
 from aflow_verl.types import Message, OperatorInfo
@@ -26,33 +28,51 @@ class ProgramRunner(Protocol):
     async def __call__(self, code: str) -> RunResult: ...
 
 
+@dataclass(frozen=True)
+class OperatorContext:
+    """What the operators of one workflow run on one problem may touch."""
+
+    model: ModelCall
+    programs: ProgramRunner
+    malformed: Counter[str]
+    """Unusable replies are counted here, as ``<operator>/<what>``."""
+    attempts: int = 1
+    """Tries of an operator that can see its own failure (AFlow's Programmer has 3)."""
+    public_tests: tuple[str, ...] = ()
+    """The problem's public examples as statements (``Problem.public_tests``)."""
+
+
 class Operator(ABC):
     """Base of the operators. A subclass sets the three class variables and writes ``run``.
 
-    ``run``'s parameters are what a workflow passes. A broken model reply has a defined result and adds one to
-    ``malformed["<operator>/<what>"]``; a wrong call is the workflow's fault and raises InvalidAction.
+    ``run``'s parameters are what a workflow passes. A broken model reply has a defined result and is counted; a wrong
+    call is the workflow's fault and raises InvalidAction.
     """
 
     name: ClassVar[str]
     description: ClassVar[str]
     interface: ClassVar[str]
 
-    def __init__(
-        self, model: ModelCall, programs: ProgramRunner, malformed: Counter[str], *, attempts: int = 1
-    ) -> None:
-        self._model = model
-        self._programs = programs
-        self._malformed = malformed
-        self._attempts = attempts
-        """Tries of an operator that can see its own failure (AFlow's Programmer has 3)."""
+    def __init__(self, context: OperatorContext) -> None:
+        self._model = context.model
+        self._programs = context.programs
+        self._malformed = context.malformed
+        self._attempts = context.attempts
+        self._public_tests = context.public_tests
 
     async def __call__(self, **kwargs: Any) -> dict[str, Any]:
-        """Checks the arguments against ``run`` and runs it. Raises InvalidAction (``operator_arguments``)."""
-        positional = kwargs.pop(POSITIONAL, ())
+        """Checks the arguments against ``run`` and runs it. Raises InvalidAction (``operator_arguments``).
+
+        What a graph gave to the operator's constructor is the default of the argument of that name, if there is one.
+        """
+        positional, options = kwargs.pop(POSITIONAL, ()), kwargs.pop(OPTIONS, {})
+        signature = inspect.signature(self.run)
         try:
-            bound = inspect.signature(self.run).bind(*positional, **kwargs)
+            bound = signature.bind(*positional, **kwargs)
+            given = {**options, **bound.arguments}
         except TypeError as error:
             raise InvalidAction("operator_arguments", f"{self.name}: {error}") from None
+        bound.arguments = {name: given[name] for name in signature.parameters if name in given}
         return await self.run(*bound.args, **bound.kwargs)
 
     @abstractmethod

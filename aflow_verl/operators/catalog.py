@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aflow_verl.errors import InvalidAction, RecipeError
-from aflow_verl.operators.base import ModelCall, Operator, ProgramRunner
+from aflow_verl.operators.answer_generate import AnswerGenerate
+from aflow_verl.operators.base import Operator, OperatorContext
 from aflow_verl.operators.custom import Custom
+from aflow_verl.operators.custom_code_generate import CustomCodeGenerate
+from aflow_verl.operators.format import Format
+from aflow_verl.operators.md_ensemble import MdEnsemble
 from aflow_verl.operators.programmer import Programmer
+from aflow_verl.operators.review import Review
+from aflow_verl.operators.revise import Revise
 from aflow_verl.operators.sc_ensemble import ScEnsemble
+from aflow_verl.operators.test import Test
 from aflow_verl.types import OperatorInfo
 
 OPERATORS: dict[str, type[Operator]] = {
     "Custom": Custom,
+    "AnswerGenerate": AnswerGenerate,
+    "CustomCodeGenerate": CustomCodeGenerate,
     "ScEnsemble": ScEnsemble,
+    "MdEnsemble": MdEnsemble,
     "Programmer": Programmer,
+    "Test": Test,
+    "Format": Format,
+    "Review": Review,
+    "Revise": Revise,
 }
 
 
@@ -33,18 +46,13 @@ def operator_class(name: str) -> type[Operator]:
 
 
 def operator_caller(
-    names: Sequence[str],
-    model: ModelCall,
-    programs: ProgramRunner,
-    malformed: Counter[str],
-    *,
-    attempts: int = 1,
+    names: Sequence[str], context: OperatorContext
 ) -> Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]:
     """What a sandboxed workflow calls out with: operator name and arguments in, result out.
 
     Calling an operator that is not among ``names`` is the workflow's fault: InvalidAction (``unknown_operator``).
     """
-    operators = {name: operator_class(name)(model, programs, malformed, attempts=attempts) for name in names}
+    operators = {name: operator_class(name)(context) for name in names}
 
     async def call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         if name not in operators:

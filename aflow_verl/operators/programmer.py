@@ -28,6 +28,8 @@ with letter_counting not last it copies the wrong one. All calls share the examp
 
 _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n?(.*?)(?:```|\Z)", re.S)
 _PRELUDE = "import math\n"
+_NO_ANALYSIS = "None"
+"""AFlow's default for the argument; graphs pass it on."""
 
 
 class Programmer(Operator):
@@ -43,9 +45,9 @@ class Programmer(Operator):
     description = "Writes Python for the problem, runs it and returns what it computes (output) and prints (printed)."
     interface = "programmer(problem: str, analysis: str) -> dict with keys 'code', 'output' and 'printed' of type str"
 
-    async def run(self, problem: str, analysis: str = "") -> dict[str, Any]:
+    async def run(self, problem: str, analysis: str = "None") -> dict[str, Any]:
         hint = str(analysis).strip()
-        messages = [*_EXAMPLES, user(f"{problem}\n\nAnalysis: {hint}" if hint else str(problem))]
+        messages = [*_EXAMPLES, user(str(problem) if hint in ("", _NO_ANALYSIS) else f"{problem}\n\nAnalysis: {hint}")]
         code = ""
         for _ in range(self._attempts):
             reply = await self._model(messages)

@@ -10,8 +10,8 @@ from typing import Any
 
 from aflow_verl.errors import InvalidAction
 from aflow_verl.operators.base import Operator, user
+from aflow_verl.operators.replies import LETTERS, read_letter
 
-_LETTERS = string.ascii_uppercase
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _ASKS_FOR_NUMBER = re.compile(
     r"how (?:many|much)|\bcount\b|calculate|compute|arithmetic|divisor|multipl|\bsum\b|\bproduct\b|number of|=\s*$",
@@ -30,28 +30,30 @@ class ScEnsemble(Operator):
     description = "Chooses the solution that is most consistent among several."
     interface = "sc_ensemble(solutions: list[str], problem: str) -> dict with key 'response' of type str"
 
-    async def run(self, solutions: Sequence[str], problem: str = "") -> dict[str, Any]:
-        if isinstance(solutions, str) or not isinstance(solutions, Sequence) or not solutions:
-            raise InvalidAction("operator_arguments", "ScEnsemble: solutions must be a list with at least one text")
-        texts = [str(solution) for solution in solutions]
+    async def run(self, solutions: Sequence[Any], problem: str = "") -> dict[str, Any]:
+        texts = [str(solution) for solution in checked_solutions(self.name, solutions)]
         keys = [agreement_key(text, str(problem)) for text in texts]
         winner, votes = Counter(keys).most_common(1)[0]
         if 2 * votes > len(texts):
-            return {"response": texts[keys.index(winner)]}
-        index = await self._ask(texts[: len(_LETTERS)], str(problem))
+            return {"response": solutions[keys.index(winner)]}
+        index = await self._ask(texts[: len(LETTERS)], str(problem))
         if index is None:
             self._count("letter")
             index = keys.index(winner)
-        return {"response": texts[index]}
+        return {"response": solutions[index]}
 
     async def _ask(self, texts: Sequence[str], problem: str) -> int | None:
         """Index of the solution that the model picks; None for a reply that names none, or several."""
-        options = "\n".join(f"{letter}: {text}" for letter, text in zip(_LETTERS, texts, strict=False))
+        options = "\n".join(f"{letter}: {text}" for letter, text in zip(LETTERS, texts, strict=False))
         question = f"{problem}\n\n{options}\n\nWhich answer agrees best with the others? Reply with its letter only."
-        reply = (await self._model([user(question)])).strip()
-        allowed = _LETTERS[: len(texts)]
-        named = set(re.findall(rf"\b[{allowed}]\b", reply))
-        return allowed.index(named.pop()) if len(named) == 1 else None
+        return read_letter(await self._model([user(question)]), len(texts))
+
+
+def checked_solutions(operator: str, solutions: Any) -> Sequence[Any]:
+    """The solutions, if they are a list with something in it. Raises InvalidAction (``operator_arguments``)."""
+    if isinstance(solutions, str) or not isinstance(solutions, Sequence) or not solutions:
+        raise InvalidAction("operator_arguments", f"{operator}: solutions must be a list with at least one text")
+    return solutions
 
 
 def agreement_key(solution: str, problem: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -64,13 +65,24 @@ def compose_over_verl(layers: list[DictConfig], overrides: list[Override], shown
     """
     groups = tuple(o.input_line or "" for o in overrides if is_group(o.key_or_group))
     values = [o for o in overrides if not is_group(o.key_or_group)]
+    return _compose(lambda: copy.deepcopy(_verl(groups)), layers, values, shown)
+
+
+def compose_alone(layers: list[DictConfig], overrides: list[Override], shown: str) -> DictConfig:
+    """The layers in order, then the overrides, without verl. Otherwise as ``compose_over_verl``."""
+    return _compose(lambda: OmegaConf.create({}), layers, overrides, shown)
+
+
+def _compose(
+    bottom: Callable[[], DictConfig], layers: list[DictConfig], overrides: list[Override], shown: str
+) -> DictConfig:
     try:
-        config = copy.deepcopy(_verl(groups))
+        config = bottom()
         for layer in layers:
             _lay_over(config, layer)
         OmegaConf.set_struct(config, True)
         # What hydra.compose does last; called alone, so that verl's files are read once a process.
-        ConfigLoaderImpl._apply_overrides_to_config(values, config)
+        ConfigLoaderImpl._apply_overrides_to_config(overrides, config)
     except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
         given = f" with {' '.join(o.input_line or '' for o in overrides)}" if overrides else ""
         raise RecipeError(f"{shown}{given}: {first_line(error)}") from error

@@ -19,7 +19,7 @@ from aflow_verl.recipe.base import find_base
 from aflow_verl.recipe.compose import compose_over_verl, first_line, is_group, parse_overrides, read_yaml
 from aflow_verl.recipe.origins import Origins, key_lines
 from aflow_verl.recipe.strict import all_keys, check_keys, check_kinds
-from aflow_verl.recipe.verl_schema import read_schema
+from aflow_verl.recipe.verl_schema import VerlSchema, read_schema
 from aflow_verl.recipe.verl_values import check_values
 
 BASE = find_base()
@@ -69,14 +69,16 @@ def load_recipe(path: str | Path, overrides: list[str], *, now: datetime | None 
     """
     shown = str(path)
     given, text = read_yaml(Path(path), shown)
+    if given.get("kind") == "search":
+        raise RecipeError(f"{shown}: kind is search: a search without training; run: aflow-verl search {shown}")
     base, base_text, reference = _reference()
     parsed = parse_overrides(overrides)
     base_shown = os.path.relpath(BASE)
-    origins = Origins(shown, key_lines(text), base_shown, key_lines(base_text), _by_key(parsed))
+    origins = Origins(shown, key_lines(text), base_shown, key_lines(base_text), by_key(parsed))
     plain = OmegaConf.to_container(given, resolve=False)
     assert isinstance(plain, dict)
     check_keys(plain, reference, read_schema(), origins.locate)
-    _check_overrides(parsed, reference, given, origins)
+    check_overrides(parsed, reference, given, origins, read_schema())
     lists = [o for o in parsed if o.key_or_group == "benchmark" and isinstance(o.value(), list)]
     layers = [base, given, *(OmegaConf.create({"benchmark": o.value()}) for o in lists)]
     config = compose_over_verl(layers, [o for o in parsed if o not in lists], shown)
@@ -102,15 +104,19 @@ def _reference() -> tuple[DictConfig, str, DictConfig]:
     return base, text, reference
 
 
-def _by_key(parsed: list[Override]) -> dict[str, str]:
+def by_key(parsed: list[Override]) -> dict[str, str]:
     return {override.key_or_group: override.input_line or "" for override in parsed}
 
 
-def _check_overrides(parsed: list[Override], reference: DictConfig, given: DictConfig, origins: Origins) -> None:
+def check_overrides(
+    parsed: list[Override], reference: DictConfig, given: DictConfig, origins: Origins, schema: VerlSchema
+) -> None:
     """What Hydra would accept or refuse without a hint: additions nobody reads, typing errors, removed keys of ours."""
     for override in parsed:
         key = override.key_or_group
-        if is_group(key):
+        if key == "kind":
+            raise UserError(f"{origins.locate(key)}: kind: stands in the recipe's file only")
+        if schema.fields and is_group(key):
             continue
         if override.type is OverrideType.DEL:
             if key.split(".")[0] in ROOT_KEYS:
@@ -122,17 +128,17 @@ def _check_overrides(parsed: list[Override], reference: DictConfig, given: DictC
                 f"{origins.locate(key)}: {key}: benchmark is a list here; write benchmark=[{{...}},{{...}}]"
             )
         elif override.type is OverrideType.CHANGE and not _exists(reference, key):
-            raise _unknown_override(key, reference, origins)
+            raise _unknown_override(key, reference, origins, schema)
         else:
-            check_keys(_nested(key, override.value()), reference, read_schema(), origins.locate)
+            check_keys(_nested(key, override.value()), reference, schema, origins.locate)
 
 
-def _unknown_override(key: str, reference: DictConfig, origins: Origins) -> UserError:
+def _unknown_override(key: str, reference: DictConfig, origins: Origins, schema: VerlSchema) -> UserError:
     longer = [k for k in all_keys(reference) if k.endswith(f".{key}")]
     if longer:
         return RecipeError(f"{origins.locate(key)}: {key}: unknown key; did you mean {min(longer, key=len)}?")
     try:
-        check_keys(_nested(key, None), reference, read_schema(), origins.locate)
+        check_keys(_nested(key, None), reference, schema, origins.locate)
     except RecipeError as error:
         return error
     return UserError(f"{origins.locate(key)}: {key}: not in the recipe yet; to add it write +{key}=...")
@@ -157,10 +163,10 @@ def _exists(config: DictConfig, key: str) -> bool:
 
 
 def _finish(path: Path, overrides: list[str], config: DictConfig, origins: Origins, now: datetime) -> Recipe:
-    _check_references(config, origins)
+    check_references(config, origins)
     check_values(config, origins.locate)
     name = path.stem
-    run_dir = _run_dir(OmegaConf.select(config, "run_dir"), f"runs/{name}/{now:%Y-%m-%d_%H-%M-%S}", origins)
+    run_dir = run_dir_of(OmegaConf.select(config, "run_dir"), f"runs/{name}/{now:%Y-%m-%d_%H-%M-%S}", origins)
     with open_dict(config):
         config.run_dir = str(run_dir)
         _derive_ray(config)
@@ -168,14 +174,14 @@ def _finish(path: Path, overrides: list[str], config: DictConfig, origins: Origi
     return Recipe(path, name, tuple(overrides), config, ours, run_dir, origins)
 
 
-def _run_dir(given: Any, default: str, origins: Origins) -> Path:
+def run_dir_of(given: Any, default: str, origins: Origins) -> Path:
     try:
         return Path(str(given) if given else default).expanduser().absolute()
     except RuntimeError as error:  # ~somebody
         raise RecipeError(f"{origins.locate('run_dir')}: run_dir: {given!r}: {first_line(error)}") from error
 
 
-def _check_references(config: DictConfig, origins: Origins) -> None:
+def check_references(config: DictConfig, origins: Origins) -> None:
     try:
         OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:

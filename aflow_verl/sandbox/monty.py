@@ -1,12 +1,14 @@
 """Workflow code and small programs in pydantic-monty: a Python interpreter written in Rust, in worker processes.
 
-What it stops, each with a test: endless loops and recursion, memory bombs, floods of output, reading or writing files,
-environment variables, processes, sockets, third-party and most standard modules, object introspection
-(``__class__``, ``__subclasses__``), more operator calls than allowed. A worker starts with an empty environment, so
-it holds no key to leak. A worker that dies is replaced and no other run notices.
+What it stops, each with a test: endless loops and recursion, memory bombs, floods of output, values and arguments of
+calls that are small inside and enormous when copied out (``monty_source``), reading or writing files, environment
+variables, processes, sockets, third-party and most standard modules, object introspection (``__class__``,
+``__subclasses__``), more operator calls than allowed, leaving anything to the next run. A worker starts with an empty
+environment, so it holds no key to leak. A worker that dies is replaced and no other run notices.
 
 What it does not stop: bugs of the interpreter itself (there is no second jail around the worker process); a workflow
-that tells secrets of its *inputs* to an operator; time spent inside operators (the caller bounds its model calls).
+that tells secrets of its *inputs* to an operator; time spent inside operators (the caller bounds its model calls). A
+worker keeps the memory of its largest run, so all together hold ``workers * memory_mb`` at most.
 
 What the language lacks (version 1.4): class inheritance, metaclasses, nested classes, method decorators, generators,
 async for, ``del``, own exception classes, ``super``, ``globals``; modules beyond re, math, json, random, asyncio
@@ -19,21 +21,25 @@ import asyncio
 import gc
 import hashlib
 from collections import Counter
-from types import TracebackType
+from collections.abc import Mapping
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import pydantic_monty as pm
 
 from aflow_verl.errors import SandboxUnavailable
+from aflow_verl.sandbox.base import HostCall
 from aflow_verl.sandbox.bridge import Bridge, OperatorCall
+from aflow_verl.sandbox.host_call import BoundedCall
 from aflow_verl.sandbox.limits import Limits
+from aflow_verl.sandbox.monty_session import OS_POLICY, readable, resource_limits, run_to_the_end
+from aflow_verl.sandbox.monty_source import Names, guarded
 from aflow_verl.sandbox.result import RunResult, as_plain, one_line
-from aflow_verl.sandbox.source import CALL, DATASET, ENTRY_POINT, PROBLEM, program_source, workflow_source
+from aflow_verl.sandbox.source import DATASET, ENTRY_POINT, PROBLEM, program_source, workflow_source
 from aflow_verl.workflow.graph_source import UNPARSABLE
 
 _FLOOD_BYTES = 1 << 20
 _SETTLE_S = 0.2
-_UNSUPPORTED = "The monty syntax parser does not yet support "
 
 
 class MontySandbox:
@@ -43,6 +49,9 @@ class MontySandbox:
     about 1 MB of its own). Programs, which operators of those workflows wait for, have workers of their own:
     with one pool for both, workflows holding all workers would wait for ever.
     """
+
+    name = "monty"
+    supports_calls = True
 
     def __init__(self, workers: int = 32, program_workers: int = 2) -> None:
         self._workers = workers
@@ -98,42 +107,61 @@ class MontySandbox:
             source = workflow_source(code, prompts, with_entry_point=entry_point is not None)
         except UNPARSABLE as error:
             return RunResult(error=_own_fault(error))
-        bridge = Bridge(call_operator, limits)
+        names, bridge = Names(), Bridge(call_operator, limits)
         inputs = {PROBLEM: problem, ENTRY_POINT: entry_point, DATASET: dataset}
-        result = await self._run(self._workflows, source, limits, inputs=inputs, external={CALL: bridge})
+        result = await self._run(self._workflows, source, limits, names, inputs=inputs, external={names.call: bridge})
         if bridge.failure is not None:
             raise bridge.failure
         return result if result.error else _answer_of(result)
 
-    async def run_program(self, code: str, limits: Limits) -> RunResult:
-        """One expression or program without operators; see ``program_source`` for its value."""
+    async def run_program(self, code: str, limits: Limits, *, call: HostCall | None = None) -> RunResult:
+        """One expression or program without operators; see ``program_source`` for its value.
+
+        The program waits for ``host_call``; no two of its calls run together. An exception of ``call`` is raised here
+        after the run, whatever the program did about it.
+        """
         try:
             source = program_source(code)
         except ValueError as error:
             return RunResult(error=_own_fault(error))
-        return await self._run(self._programs, source, limits)
+        names = Names()
+        bounded = None if call is None else BoundedCall(call, limits)
+        waited_for = {} if bounded is None else {names.host_call: bounded}
+        result = await self._run(self._programs, source, limits, names, waited_for=waited_for)
+        if bounded is not None and bounded.failure is not None:
+            raise bounded.failure
+        return result
 
     async def _run(
         self,
         pool: pm.AsyncMonty | None,
         source: str,
         limits: Limits,
+        names: Names,
         *,
-        inputs: dict[str, Any] | None = None,
-        external: dict[str, Any] | None = None,
+        inputs: Mapping[str, Any] = MappingProxyType({}),
+        external: Mapping[str, Bridge] = MappingProxyType({}),
+        waited_for: Mapping[str, BoundedCall] = MappingProxyType({}),
     ) -> RunResult:
         if pool is None:
             raise SandboxUnavailable("the sandbox is not open", retryable=False)
         printed = pm.CollectString(max_bytes=_FLOOD_BYTES)
         value, error = None, None
         try:
-            async with pool.checkout(limits=_resource_limits(limits), os_policy=_OS_POLICY) as session:
-                raw = await session.feed_run(source, inputs=inputs, external_lookup=external, print_callback=printed)
+            async with pool.checkout(limits=resource_limits(limits), os_policy=OS_POLICY) as session:
+                raw = await run_to_the_end(
+                    session,
+                    guarded(source, names, limits),
+                    printed,
+                    inputs=inputs,
+                    external=external,
+                    waited_for=waited_for,
+                )
             value = as_plain(raw, limits.max_output_chars)
         except pm.MontyCrashedError as crash:
             error = self._blame(source, crash)
         except (pm.MontySyntaxError, pm.MontyRuntimeError) as fault:
-            error = _readable(fault)
+            error = readable(fault, names)
         except (pm.MontyConversionError, ValueError, OverflowError, RecursionError) as fault:
             error = f"the result can't be returned: {one_line(str(fault))}"
         except (OSError, pm.MontyError) as failure:
@@ -149,20 +177,6 @@ class MontySandbox:
         raise SandboxUnavailable(f"a monty worker died: {one_line(str(crash))}") from crash
 
 
-_OS_POLICY: pm.OSPolicy = {"sleep": "zero", "random_start": {"seed": 0}}
-"""Sleeping costs nothing, and randomness repeats, so that equal runs have equal (cacheable) calls."""
-
-
-def _resource_limits(limits: Limits) -> pm.ResourceLimits:
-    return {
-        "max_feed_duration_secs": limits.seconds,
-        "max_memory": limits.memory_mb << 20,
-        "max_recursion_depth": limits.max_depth,
-        # A call is one round trip, or two where calls run together; the bridge counts the calls themselves.
-        "max_suspensions": 4 * limits.max_calls + 16,
-    }
-
-
 def _answer_of(result: RunResult) -> RunResult:
     value = result.value
     if isinstance(value, tuple) and len(value) == 2:
@@ -174,13 +188,3 @@ def _answer_of(result: RunResult) -> RunResult:
 
 def _own_fault(error: BaseException) -> str:
     return one_line(f"{type(error).__name__}: {error}")
-
-
-def _readable(fault: pm.MontySyntaxError | pm.MontyRuntimeError) -> str:
-    """``ExceptionType: message``, with the line of source that raised it where that is known."""
-    text = one_line(fault.display(format="type-msg"))
-    if _UNSUPPORTED in text:
-        return f"the interpreter has no {text.partition(_UNSUPPORTED)[2].removeprefix('the ')}"
-    lines = [frame.source_line for frame in fault.traceback() if frame.source_line]
-    lines = [line for line in lines if CALL not in line]
-    return f"{text} (in: {one_line(lines[-1], 80)})" if lines else text

@@ -1,4 +1,4 @@
-"""The way down the tree that ``ucb`` and ``puct`` share.
+"""The way down the tree that ``ucb``, ``puct`` and ``thompson`` share.
 
 From the root: at each node the candidates are its children and the node itself ("edit here"); the best score wins; a
 child that wins is the next node to stand on. "Edit here" is no candidate where the node has no untried edit, and where
@@ -11,32 +11,43 @@ choose alike (their anchors repeat).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from aflow_verl.search.fusion import Terms, fusion_named
+import numpy as np
+from numpy.typing import NDArray
+
+from aflow_verl.search.columns import LOGPROB, VISITS, Bools, Columns, Floats, X, scattered
+from aflow_verl.search.comparison import Comparison
+from aflow_verl.search.fusion import Terms, Trust, fusion_named
 from aflow_verl.search.node import Node
-from aflow_verl.search.reach import gain_at, promise
-from aflow_verl.search.selection import Expandable, Part, SearchExhausted, Selected, Situation
+from aflow_verl.search.reach import gain, lift
+from aflow_verl.search.selection import Expandable, SearchExhausted, Selected, Situation
 from aflow_verl.search.view import TreeView
+
+Places = slice | NDArray[np.int64]
+"""Which entries of a fan are candidates."""
+FROM_HERE, BELOW = slice(0, None), slice(1, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
     """What an exploration term is made of."""
 
-    total: int
+    total: float
     """N + O: visits of the node on which the candidates stand, and edits under way below it."""
-    own: int
-    """n + o: the same of the candidate."""
-    prior: float
-    """P: the candidate's share of the policy's probability; the priors of one comparison sum to 1."""
+    own_K: Floats
+    """n + o: the same of the candidates."""
+    prior_K: Floats
+    """P: the candidates' shares of the policy's probability; the priors of one comparison sum to 1."""
 
 
-Exploration = Callable[[Counts], float]
+Exploration = Callable[[Counts], Floats]
+Compare = Callable[[Node, Columns, Places, Mapping[str, int]], Comparison]
+"""(node on which the search stands, its fan, the candidates, edits under way by node) -> their scores."""
 
 
-def descend(situation: Situation, exploration: Exploration) -> Selected:
+def descend(situation: Situation, compare: Compare) -> Selected:
     """From the root to the node to edit. Raises SearchExhausted if no node can be edited."""
     tree = situation.tree
     ways = Ways(tree, situation.expandable)
@@ -44,34 +55,36 @@ def descend(situation: Situation, exploration: Exploration) -> Selected:
         raise SearchExhausted("no workflow has an edit left to try")
     under_way = back_up(tree, situation.in_flight)
     at = tree.root
-    parts: list[Part] = []
+    comparisons: list[Comparison] = []
     while True:
-        candidates = _candidates(situation, at, ways)
-        compared = compare(situation, at, candidates, exploration, under_way)
-        parts.extend(compared)
-        winner = min(compared, key=lambda part: (-part.score, part.n + part.in_flight, part.node))
-        if winner.edit_here:
-            return Selected(at.id, tuple(parts))
-        at = tree[winner.node]
+        fan = tree.fan(at.id)
+        compared = compare(at, fan, _candidates(situation, at, fan, ways), under_way)
+        comparisons.append(compared)
+        winner = compared.winner()
+        if compared.here_K[winner]:
+            return Selected(at.id, tuple(comparisons))
+        at = tree[compared.ids[winner]]
 
 
 class Ways:
     """Which nodes lead to one that can still be edited; looks no further than it must and remembers dead ends."""
 
-    def __init__(self, tree: TreeView, expandable: Expandable) -> None:
+    def __init__(self, tree: TreeView, expandable: Expandable | None) -> None:
         self._tree = tree
+        self._expandable = expandable
         self._dead: set[str] = set()
-        self.expandable = expandable
 
     def open(self, node_id: str) -> bool:
         """True if this node or one below it can be edited."""
+        if self._expandable is None:
+            return True
         seen: set[str] = set()
         stack = [node_id]
         while stack:
             found = stack.pop()
             if found in seen or found in self._dead:
                 continue
-            if self.expandable(found):
+            if self._expandable(found):
                 return True
             seen.add(found)
             stack.extend(self._tree.children(found))
@@ -93,75 +106,96 @@ def is_full(node: Node, children: int, k: float, a: float) -> bool:
     return children >= k * math.pow(max(1, node.visits), a)
 
 
-def priors(logprobs_K: Sequence[float | None]) -> list[float]:
+def priors(logprob_K: Floats) -> Floats:
     """Shares of the policy's probability, summing to 1.
 
-    Candidates without a log-probability get 1 / K each; the others share the rest in proportion to exp(logprob).
+    Candidates without a log-probability (NaN) get 1 / K each; the others share the rest in proportion to exp(logprob).
     """
-    uniform = 1.0 / len(logprobs_K)
-    known = [value for value in logprobs_K if value is not None]
-    if not known:
-        return [uniform] * len(logprobs_K)
-    highest = max(known)
-    scale = len(known) * uniform / sum(math.exp(value - highest) for value in known)
-    return [uniform if value is None else scale * math.exp(value - highest) for value in logprobs_K]
+    unknown_K = np.isnan(logprob_K)
+    unknown = int(np.count_nonzero(unknown_K))
+    uniform = 1.0 / len(logprob_K)
+    if unknown == len(logprob_K):
+        return np.full(len(logprob_K), uniform)
+    weights_K: Floats = np.exp(logprob_K - np.fmax.reduce(logprob_K))  # fmax passes over NaN
+    weights_K[unknown_K] = 0.0
+    prior_K: Floats = weights_K * ((1.0 - unknown * uniform) / weights_K.sum())
+    prior_K[unknown_K] = uniform
+    return prior_K
 
 
-def _candidates(situation: Situation, at: Node, ways: Ways) -> list[Node]:
+def _candidates(situation: Situation, at: Node, fan: Columns, ways: Ways) -> Places:
     """The node itself, where it may be edited, and the children that lead somewhere."""
-    tree, settings = situation.tree, situation.settings
-    children = tree.children(at.id)
-    open_children = [tree[child] for child in children if ways.open(child)]
-    full = is_full(at, len(children), settings.widening_k, settings.widening_a) and bool(open_children)
-    here = [at] if ways.expandable(at.id) and not full else []
-    return here + open_children
+    settings = situation.settings
+    children = len(fan) - 1
+    full = is_full(at, children, settings.widening_k, settings.widening_a)
+    if situation.expandable is None:
+        return BELOW if full and children else FROM_HERE
+    open_children = [k for k in range(1, len(fan)) if ways.open(fan.ids[k])]
+    here = [0] if situation.can_edit(at.id) and not (full and open_children) else []
+    return np.array(here + open_children, dtype=np.int64)
 
 
-def compare(
-    situation: Situation, at: Node, candidates: Sequence[Node], exploration: Exploration, under_way: Mapping[str, int]
-) -> list[Part]:
-    """The K candidates at one node with their fused scores."""
-    promises_K = [promise(situation.tree, node, situation.q) for node in candidates]
-    visits_K, in_flight_K = _counts(situation, at, candidates, under_way)
-    prior_K = priors([None if node.id == at.id else node.logprob for node in candidates])
-    total = at.visits + under_way.get(at.id, 0)
-    terms = Terms(
-        x_K=[node.posterior_mean for node in candidates],
-        reach_K=[promised.reach for promised in promises_K],
-        q_K=[gain_at(at, node, promised) for node, promised in zip(candidates, promises_K, strict=True)],
-        exploration_K=[
-            exploration(Counts(total=total, own=n + o, prior=prior))
-            for n, o, prior in zip(visits_K, in_flight_K, prior_K, strict=True)
-        ],
-        alpha_K=[0.0 if promised.value is None else situation.alpha for promised in promises_K],
-    )
-    score_K = fusion_named(situation.settings.fusion)(terms)
-    return [
-        Part(
-            at=at.id,
-            node=node.id,
-            edit_here=node.id == at.id,
-            x=terms.x_K[k],
-            n=visits_K[k],
-            in_flight=in_flight_K[k],
-            prior=prior_K[k],
-            v=None if (value := promises_K[k].value) is None else value.v,
-            q=None if value is None else terms.q_K[k],
-            inherited=promises_K[k].inherited,
-            reach=terms.reach_K[k],
-            exploration=terms.exploration_K[k],
-            alpha=terms.alpha_K[k],
-            score=score_K[k],
+def fused(situation: Situation, exploration: Exploration) -> Compare:
+    """Scores by the recipe's ``fusion`` of X, exploration and the critic's word."""
+    fusion = fusion_named(situation.settings.fusion)
+    trust = _trust(situation)
+
+    def compare(at: Node, fan: Columns, places: Places, under_way: Mapping[str, int]) -> Comparison:
+        critic = situation.critic(fan)
+        lift_K = lift(situation.tree, fan, critic, 1.0 if situation.q is None else situation.q.gamma)
+        gain_K = gain(fan, critic, lift_K)
+        n_K, o_K = counts(situation, at, fan, under_way)
+        n_K, o_K, known_K = n_K[places], o_K[places], critic.known[places]
+        prior_K = priors(fan.row(LOGPROB)[places])
+        total = at.visits + under_way.get(at.id, 0)
+        x_K = fan.row(X)[places].copy()  # the fan goes on changing
+        terms = Terms(
+            x_K=x_K,
+            reach_K=x_K + lift_K[places],
+            q_K=gain_K[places],
+            exploration_K=exploration(Counts(total, n_K + o_K, prior_K)),
+            alpha_K=np.where(known_K, fusion.weight(trust, n_K), 0.0),
         )
-        for k, node in enumerate(candidates)
-    ]
+        return Comparison(
+            at=at.id,
+            ids=names(fan, places),
+            here_K=here(fan, places),
+            x_K=x_K,
+            n_K=n_K.copy(),
+            in_flight_K=o_K,
+            prior_K=prior_K,
+            v_K=critic.v[places],
+            q_K=terms.q_K,
+            inherited_K=critic.inherited[places],
+            reach_K=terms.reach_K,
+            exploration_K=terms.exploration_K,
+            alpha_K=terms.alpha_K,
+            score_K=fusion.score(terms),
+        )
+
+    return compare
 
 
-def _counts(
-    situation: Situation, at: Node, candidates: Sequence[Node], under_way: Mapping[str, int]
-) -> tuple[list[int], list[int]]:
-    """(n_K, o_K): for "edit here" the edits of the node itself, for a child everything below it too."""
-    here, below = situation.in_flight, under_way
-    visits_K = [node.edits if node.id == at.id else node.visits for node in candidates]
-    in_flight_K = [(here if node.id == at.id else below).get(node.id, 0) for node in candidates]
-    return visits_K, in_flight_K
+def counts(situation: Situation, at: Node, fan: Columns, under_way: Mapping[str, int]) -> tuple[Floats, Floats]:
+    """(n_K, o_K) of all entries: for "edit here" the edits of the node itself, for a child everything below it too."""
+    o_K = scattered(under_way, fan)
+    o_K[0] = situation.in_flight.get(at.id, 0)
+    return fan.row(VISITS), o_K
+
+
+def here(fan: Columns, places: Places) -> Bools:
+    """Which candidates mean "edit here"."""
+    here_K = np.zeros(len(fan), dtype=np.bool_)
+    here_K[0] = True
+    return here_K[places]
+
+
+def names(fan: Columns, places: Places) -> tuple[str, ...]:
+    """Node ids of the candidates."""
+    return tuple(fan.ids[places] if isinstance(places, slice) else [fan.ids[k] for k in places.tolist()])
+
+
+def _trust(situation: Situation) -> Trust:
+    if situation.q is None:
+        return Trust(0.0, 0.0, situation.settings.trust_k)
+    return Trust(situation.settings.rl_weight, situation.q.confidence, situation.settings.trust_k)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -91,6 +92,14 @@ class ExperiencePool:
     def __init__(self, records: Iterable[ExperienceRecord] = ()) -> None:
         self._records = tuple(records)
 
+    @cached_property
+    def _by_parent(self) -> Mapping[str, tuple[ExperienceRecord, ...]]:
+        """Most questions are about one node; made at the first of them."""
+        found: dict[str, list[ExperienceRecord]] = {}
+        for record in self._records:
+            found.setdefault(record.parent, []).append(record)
+        return {parent: tuple(records) for parent, records in found.items()}
+
     def __len__(self) -> int:
         return len(self._records)
 
@@ -111,11 +120,11 @@ class ExperiencePool:
     ) -> tuple[ExperienceRecord, ...]:
         """Records of edits of ``node``, whose child uses ``operator``, with this outcome, scoring ``min_after`` or
         more; None asks for any."""
+        records = self._records if node is None else self._by_parent.get(node, ())
         return tuple(
             record
-            for record in self._records
-            if (node is None or record.parent == node)
-            and (operator is None or operator in record.operators)
+            for record in records
+            if (operator is None or operator in record.operators)
             and (outcome is None or record.outcome == outcome)
             and (min_after is None or (record.after is not None and record.after >= min_after))
         )

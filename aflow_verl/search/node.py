@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from aflow_verl.workflow.state import WorkflowState
 
@@ -62,7 +62,20 @@ class Node:
             raise ValueError(f"node {self.id}: grades and log-probability must be finite")
         object.__setattr__(self, "posterior_mean", mean)
 
+    def visited(self, *, edited: bool) -> Node:
+        """The node with one visit more. Backing up makes many of these, so what did not change is copied, not checked
+        and summed up again."""
+        twin = object.__new__(Node)
+        for name in _COPIED:
+            object.__setattr__(twin, name, getattr(self, name))
+        object.__setattr__(twin, "visits", self.visits + 1)
+        object.__setattr__(twin, "edits", self.edits + edited)
+        return twin
+
     @property
     def mean(self) -> float:
         """Plain mean score, what AFlow ranks by; the prior mean where there are no grades."""
         return math.fsum(self.grades.values()) / len(self.grades) if self.grades else self.prior_mean
+
+
+_COPIED = tuple(f.name for f in fields(Node) if f.name not in ("visits", "edits"))

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 
-from aflow_verl.search.descent import Counts, descend
+from aflow_verl.search.columns import Floats
+from aflow_verl.search.descent import Counts, descend, fused
 from aflow_verl.search.selection import Selected, Situation
 
 
@@ -18,7 +19,7 @@ def puct(situation: Situation) -> Selected:
     """Descends from the root by PUCT; takes no random number."""
     c_puct = situation.settings.c_puct
 
-    def exploration(counts: Counts) -> float:
-        return c_puct * counts.prior * math.sqrt(counts.total) / (1 + counts.own)
+    def exploration(counts: Counts) -> Floats:
+        return c_puct * counts.prior_K * math.sqrt(counts.total) / (1.0 + counts.own_K)
 
-    return descend(situation, exploration)
+    return descend(situation, fused(situation, exploration))

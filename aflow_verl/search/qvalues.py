@@ -9,12 +9,13 @@ stamped with the step of the weights that made them; selectors receive it as an 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 
@@ -31,6 +32,74 @@ class QValue:
     def __post_init__(self) -> None:
         if not math.isfinite(self.v) or (self.q is not None and not math.isfinite(self.q)):
             raise ValueError(f"critic values must be finite, got v={self.v}, q={self.q}")
+
+
+NO_ROW = -1
+"""The row of a node that a ``QTable`` does not know."""
+
+
+class QTable(Mapping[str, QValue]):
+    """Node id -> QValue, kept as arrays: quick to send, and hundreds of values are read at once. Never written to.
+
+    Raises ValueError where a value is not finite or an id comes twice.
+    """
+
+    def __init__(self, ids: Iterable[str], v_N: ArrayLike, q_N: ArrayLike, weights_step_N: ArrayLike) -> None:
+        """``q_N``: NaN where there is no Q."""
+        self.ids = tuple(ids)
+        # One place more than nodes: NO_ROW, the last one, reads as "nothing known".
+        self.v_or_nan = np.append(np.asarray(v_N, dtype=np.float64), np.nan)
+        self.q_or_nan = np.append(np.asarray(q_N, dtype=np.float64), np.nan)
+        self.weights_step_N = np.asarray(weights_step_N, dtype=np.int64)
+        if not (len(self.v_or_nan) == len(self.q_or_nan) == len(self.weights_step_N) + 1 == len(self.ids) + 1):
+            raise ValueError("a QTable needs one v, q and weights step for each id")
+        if not np.isfinite(self.v_or_nan[:-1]).all() or np.isinf(self.q_or_nan).any():
+            raise ValueError("critic values must be finite")
+        self._rows: dict[str, int] | None = None
+
+    @classmethod
+    def of(cls, values: Mapping[str, QValue]) -> QTable:
+        """The same values as a table."""
+        if isinstance(values, QTable):
+            return values
+        found = list(values.values())
+        q_N = [math.nan if value.q is None else value.q for value in found]
+        return cls(values, [value.v for value in found], q_N, [value.weights_step for value in found])
+
+    @property
+    def _row_of(self) -> dict[str, int]:
+        """Made at the first look: a table that only passes through a process never needs it."""
+        if self._rows is None:
+            self._rows = dict(zip(self.ids, range(len(self.ids)), strict=True))
+            if len(self._rows) < len(self.ids):
+                raise ValueError("a node id comes twice in a QTable")
+        return self._rows
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_rows": None}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ids)
+
+    def __contains__(self, node_id: object) -> bool:
+        return node_id in self._row_of
+
+    def __getitem__(self, node_id: str) -> QValue:
+        k = self._row_of[node_id]
+        q = float(self.q_or_nan[k])
+        return QValue(float(self.v_or_nan[k]), None if math.isnan(q) else q, int(self.weights_step_N[k]))
+
+    def row(self, node_id: str) -> int:
+        """Place of a node in the arrays; NO_ROW for one that is not there."""
+        return self._row_of.get(node_id, NO_ROW)
+
+    def rows(self, node_ids: Sequence[str]) -> NDArray[np.int64]:
+        """``row`` of each."""
+        places = map(self._row_of.get, node_ids, repeat(NO_ROW))
+        return np.fromiter(places, dtype=np.int64, count=len(node_ids))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +123,7 @@ class QSnapshot:
 
     weights_step: int
     values: Mapping[str, QValue]
-    """Node id -> values. Never written to."""
+    """Node id -> values."""
     confidence: float = 0.0
     """In [0, 1]: how far V's order can be trusted; 0 below the minimum count."""
     rank_correlation: float | None = None
@@ -62,6 +131,13 @@ class QSnapshot:
     calibration: Calibration = UNCALIBRATED
     gamma: float = 0.95
     """Discount of the returns that the critic learned, so also of V in a node's reach."""
+    table: QTable = field(init=False, repr=False, compare=False)
+    """``values`` as arrays."""
+
+    def __post_init__(self) -> None:
+        table = QTable.of(self.values)
+        object.__setattr__(self, "values", table)
+        object.__setattr__(self, "table", table)
 
     def lookup(self, node_id: str, ancestors: Iterable[str] = ()) -> tuple[QValue | None, bool]:
         """The node's values and whether they are inherited.
@@ -80,8 +156,10 @@ class QSnapshot:
 
     def stale(self, node_ids: Iterable[str], weights_step: int) -> tuple[str, ...]:
         """Those of the nodes without a value from these weights."""
-        values = self.values
-        return tuple(i for i in node_ids if (found := values.get(i)) is None or found.weights_step < weights_step)
+        ids = list(node_ids)
+        rows = self.table.rows(ids)
+        current = (rows != NO_ROW) & (np.append(self.table.weights_step_N, -1)[rows] >= weights_step)
+        return tuple(node_id for node_id, fresh in zip(ids, current.tolist(), strict=True) if not fresh)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able form for storage."""

@@ -1,4 +1,4 @@
-"""Reach: what a node promises, in absolute score.
+"""What the critic promises of candidates: reach, an absolute score, and the gain over the node where they compete.
 
     reach(c) = X(c) + gamma * max(0, V(c))      c has a measured score
     reach(c) = X(s) + Q(s, a)                   c, made from s by a, is still in evaluation
@@ -9,53 +9,33 @@ V is cut at 0 because nobody has to edit c: its own score is there already.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import numpy as np
 
-from aflow_verl.search.node import Node
-from aflow_verl.search.qvalues import QSnapshot, QValue
+from aflow_verl.search.columns import FIRST_EDGE, GRADED, Columns, CriticColumns, Floats, X
 from aflow_verl.search.view import TreeView
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """What the critic says of one node, and what follows from it."""
-
-    value: QValue | None
-    """None without a QSnapshot, and where neither the node nor an ancestor is in it."""
-    inherited: bool
-    reach: float
-
-
-def promise(tree: TreeView, node: Node, q: QSnapshot | None) -> Promise:
-    """Looks the node's value up and makes its reach of it."""
-    if q is None:
-        return Promise(None, False, node.posterior_mean)
-    value, inherited = q.lookup(node.id, tree.ancestors(node.id))
-    parent_mean = tree[node.parent_id].posterior_mean if node.parent_id is not None else None
-    return Promise(value, inherited, reach(node, value, parent_mean, q.gamma))
+def lift(tree: TreeView, columns: Columns, critic: CriticColumns, gamma: float) -> Floats:
+    """reach - X of the K entries, by the formula at the top of the file."""
+    lift_K: Floats = gamma * critic.rise
+    for k in np.flatnonzero(columns.row(GRADED) == 0.0).tolist():
+        node = tree[columns.ids[k]]
+        if node.parent_id is not None and not np.isnan(critic.q[k]):
+            lift_K[k] = tree[node.parent_id].posterior_mean + critic.q[k] - node.posterior_mean
+    return lift_K
 
 
-def reach(node: Node, value: QValue | None, parent_mean: float | None, gamma: float) -> float:
-    """The formula at the top of the file; ``parent_mean`` is X(s), None for a root."""
-    if value is None:
-        return node.posterior_mean
-    if not node.grades and value.q is not None and parent_mean is not None:
-        return parent_mean + value.q
-    return node.posterior_mean + gamma * max(0.0, value.v)
-
-
-def gain_at(at: Node, candidate: Node, promised: Promise) -> float:
-    """Q(s, a) of choosing ``candidate`` at node s = ``at``: the gain over s, in units of the score.
+def gain(fan: Columns, critic: CriticColumns, lift_K: Floats) -> Floats:
+    """Q(s, a) of choosing a candidate at the fan's node s: the gain over s, in units of the score.
 
     Editing s itself promises V(s). A child promises the Q of the action that made it; V(s) where it is newer than
     the export (V(s) is the mean of Q(s, a) over the policy's actions); and ``reach(c) - X(s)`` where its Q belongs to
     another parent or its reply is unknown. 0 where nothing is known.
     """
-    value = promised.value
-    if value is None:
-        return 0.0
-    if candidate.id == at.id or promised.inherited:
-        return value.v
-    if value.q is not None and candidate.parent_id == at.id:
-        return value.q
-    return promised.reach - at.posterior_mean
+    own_edge = ~np.isnan(critic.q) & (fan.row(FIRST_EDGE) != 0.0)
+    x_K = fan.row(X)
+    gain_K: Floats = np.where(own_edge, critic.q, x_K + lift_K - x_K[0])
+    gain_K[critic.inherited] = critic.v[critic.inherited]
+    gain_K[0] = critic.v[0]
+    gain_K[~critic.known] = 0.0
+    return gain_K

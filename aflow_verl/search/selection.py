@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from aflow_verl.config import SearchConfig
 from aflow_verl.errors import AflowVerlError
+from aflow_verl.search.columns import Columns, CriticColumns
+from aflow_verl.search.comparison import Comparison
 from aflow_verl.search.qvalues import QSnapshot
-from aflow_verl.search.settings import SearchSettings
 from aflow_verl.search.view import TreeView
 
 Expandable = Callable[[str], bool]
@@ -27,44 +29,26 @@ class Situation:
 
     tree: TreeView
     q: QSnapshot | None
-    settings: SearchSettings
+    settings: SearchConfig
     rng: np.random.Generator
-    expandable: Expandable
+    expandable: Expandable | None
+    """None: every node, however many."""
     in_flight: Mapping[str, int]
     """Node id -> edits of that node under way; empty inside a training episode."""
 
     @property
-    def alpha(self) -> float:
-        """Weight of Q for a candidate of which it says something."""
-        return 0.0 if self.q is None else self.settings.rl_weight
+    def uses_q(self) -> bool:
+        return self.q is not None and self.settings.rl_weight > 0.0
 
+    def can_edit(self, node_id: str) -> bool:
+        return self.expandable is None or self.expandable(node_id)
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One candidate of one comparison, with the numbers that decided."""
-
-    at: str
-    """The node at which it competed: itself for "edit here", the root for a flat selector."""
-    node: str
-    edit_here: bool
-    x: float
-    """Its mean score."""
-    n: int
-    """Visits; for "edit here" the edits of the node itself."""
-    in_flight: int
-    prior: float
-    v: float | None
-    q: float | None
-    """Q as the fused score used it; None without a value."""
-    inherited: bool
-    reach: float
-    exploration: float
-    alpha: float
-    """Weight of the critic that was applied to it."""
-    score: float
-
-    def to_json(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+    def critic(self, columns: Columns) -> CriticColumns:
+        """The critic's values of these entries; nothing is known without a QSnapshot."""
+        if self.q is not None:
+            return columns.critic(self.q, self.tree)
+        nothing = np.full(len(columns), np.nan)
+        return CriticColumns(nothing, nothing, np.zeros(len(columns), dtype=np.bool_))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +56,8 @@ class Selected:
     """A selector's answer."""
 
     node_id: str
-    parts: tuple[Part, ...]
+    comparisons: tuple[Comparison, ...]
+    """In the order in which they were made."""
 
 
 Selector = Callable[[Situation], Selected]
@@ -83,8 +68,7 @@ class Choice:
     """The node to edit next, why, and what the same selector would have chosen without Q."""
 
     node_id: str
-    parts: tuple[dict[str, Any], ...]
-    """JSON-able, one per candidate of every comparison on the way; see ``Part``."""
+    comparisons: tuple[Comparison, ...]
     node_id_without_q: str
     """The choice with rl_weight 0 and the same random numbers."""
     alpha_effective: float
@@ -102,3 +86,8 @@ class Choice:
     @property
     def changed_by_q(self) -> bool:
         return self.node_id != self.node_id_without_q
+
+    @property
+    def parts(self) -> tuple[dict[str, Any], ...]:
+        """JSON-able, one per candidate of every comparison on the way; see ``Part``."""
+        return tuple(part.to_json() for comparison in self.comparisons for part in comparison.parts())

@@ -9,93 +9,91 @@ on the plain mean too; the recipe's ``fusion`` does not apply, for nothing here 
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aflow_verl.search.node import Node
-from aflow_verl.search.reach import Promise, promise
-from aflow_verl.search.selection import Part, SearchExhausted, Selected, Situation
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A node and the s of the formula."""
-
-    node: Node
-    score: float
-    promised: Promise
+from aflow_verl.search.columns import MEAN, Columns, Floats
+from aflow_verl.search.comparison import Comparison
+from aflow_verl.search.reach import lift
+from aflow_verl.search.selection import SearchExhausted, Selected, Situation
 
 
 def soft_mixed(situation: Situation) -> Selected:
     """Draws one node; takes exactly one number from the generator."""
     rules = situation.settings.soft_mixed
-    scored = [_scored(situation, node) for node in situation.tree if situation.expandable(node.id)]
-    if not scored:
+    columns = situation.tree.columns()
+    lift_N, alpha_N, score_N = _scores(situation, columns)
+    pool = _pool(situation, columns, score_N, rules.sample)
+    if not len(pool):
         raise SearchExhausted("no workflow has an edit left to try")
-    pool = _pool(scored, situation.tree.root_id, rules.sample)
-    probabilities = soft_mixed_probabilities([entry.score for entry in pool], rules.alpha, rules.lambda_)
+    probabilities = soft_mixed_probabilities(score_N[pool], rules.alpha, rules.lambda_)
     chosen = draw(probabilities, float(situation.rng.random()))
-    return Selected(pool[chosen].node.id, tuple(_part(situation, entry) for entry in pool))
+    compared = _comparison(situation, columns, pool, lift_N[pool], alpha_N[pool], score_N[pool])
+    return Selected(compared.ids[chosen], (compared,))
 
 
-def soft_mixed_probabilities(scores_K: Sequence[float], alpha: float, lambda_: float) -> NDArray[np.float64]:
+def soft_mixed_probabilities(scores_K: Sequence[float] | Floats, alpha: float, lambda_: float) -> Floats:
     """P_K for scores in [0, 1] (times 100 here); one candidate gets 1."""
     percent_K = 100.0 * np.asarray(scores_K, dtype=np.float64)
     weights_K = np.exp(alpha * (percent_K - percent_K.max()))
-    probabilities_K: NDArray[np.float64] = lambda_ / len(percent_K) + (1.0 - lambda_) * weights_K / weights_K.sum()
+    probabilities_K: Floats = lambda_ / len(percent_K) + (1.0 - lambda_) * weights_K / weights_K.sum()
     return probabilities_K
 
 
-def draw(probabilities_K: NDArray[np.float64], uniform: float) -> int:
+def draw(probabilities_K: Floats, uniform: float) -> int:
     """Inverse of the distribution function at ``uniform`` in [0, 1): what NumPy's own ``choice`` does."""
     cumulative_K = np.cumsum(probabilities_K)
     return int(np.searchsorted(cumulative_K / cumulative_K[-1], uniform, side="right"))
 
 
-def _pool(scored: Sequence[Scored], root_id: str, sample: int) -> list[Scored]:
-    """The seed and the best others, best first; of equals the seed, then the older."""
-    seed = [entry for entry in scored if entry.node.id == root_id]
-    others = [entry for entry in scored if entry.node.id != root_id]
-    best = heapq.nlargest(sample - len(seed), others, key=lambda entry: entry.score)
-    return sorted([*seed, *best], key=lambda entry: entry.score, reverse=True)
+def _scores(situation: Situation, columns: Columns) -> tuple[Floats, Floats, Floats]:
+    """(reach - X, alpha, s of the formula) of all N nodes."""
+    mean_N = columns.row(MEAN)
+    if situation.q is None:
+        nothing_N = np.zeros(len(columns))
+        return nothing_N, nothing_N, mean_N
+    critic = situation.critic(columns)
+    lift_N = lift(situation.tree, columns, critic, situation.q.gamma)
+    alpha_N: Floats = situation.settings.rl_weight * critic.known.astype(np.float64)
+    # (1 - alpha) * mean + alpha * (mean + lift), written so that alpha = 0 leaves the mean as it is, to the last bit
+    return lift_N, alpha_N, mean_N + alpha_N * lift_N
 
 
-def _scored(situation: Situation, node: Node) -> Scored:
-    promised = promise(situation.tree, node, situation.q)
-    alpha = _alpha(situation, promised)
-    blended = node.mean if alpha == 0.0 else (1.0 - alpha) * node.mean + alpha * _reach(node, promised)
-    return Scored(node, blended, promised)
+def _pool(situation: Situation, columns: Columns, score_N: Floats, sample: int) -> NDArray[np.int64]:
+    """Places of the seed and the best others, best first; of equals the seed, then the older."""
+    left_N = score_N.copy()
+    root = columns.index[situation.tree.root_id]
+    pool = [root] if situation.can_edit(columns.ids[root]) else []
+    left_N[root] = -np.inf
+    while len(pool) < sample and left_N[best := int(left_N.argmax())] > -np.inf:
+        left_N[best] = -np.inf
+        if situation.can_edit(columns.ids[best]):
+            pool.append(best)
+    return np.array(sorted(pool, key=lambda k: score_N[k], reverse=True), dtype=np.int64)
 
 
-def _alpha(situation: Situation, promised: Promise) -> float:
-    return 0.0 if promised.value is None else situation.alpha
-
-
-def _reach(node: Node, promised: Promise) -> float:
-    """Reach over the plain mean in place of the posterior mean."""
-    return promised.reach + (node.mean - node.posterior_mean)
-
-
-def _part(situation: Situation, entry: Scored) -> Part:
-    node, promised = entry.node, entry.promised
-    v = None if promised.value is None else promised.value.v
-    return Part(
+def _comparison(
+    situation: Situation, columns: Columns, pool: NDArray[np.int64], lift_K: Floats, alpha_K: Floats, score_K: Floats
+) -> Comparison:
+    critic = situation.critic(columns)
+    ids = tuple(columns.ids[k] for k in pool.tolist())
+    nodes = [situation.tree[node_id] for node_id in ids]
+    nothing_K = np.zeros(len(ids))
+    return Comparison(
         at=situation.tree.root_id,
-        node=node.id,
-        edit_here=True,
-        x=node.mean,
-        n=node.edits,
-        in_flight=situation.in_flight.get(node.id, 0),
-        prior=0.0,
-        v=v,
-        q=v,
-        inherited=promised.inherited,
-        reach=_reach(node, promised),
-        exploration=0.0,
-        alpha=_alpha(situation, promised),
-        score=entry.score,
+        ids=ids,
+        here_K=np.ones(len(ids), dtype=np.bool_),
+        x_K=columns.row(MEAN)[pool],
+        n_K=np.array([node.edits for node in nodes], dtype=np.float64),
+        in_flight_K=np.array([situation.in_flight.get(node_id, 0) for node_id in ids], dtype=np.float64),
+        prior_K=nothing_K,
+        v_K=critic.v[pool],
+        q_K=critic.v[pool],
+        inherited_K=critic.inherited[pool],
+        reach_K=columns.row(MEAN)[pool] + lift_K,
+        exploration_K=nothing_K,
+        alpha_K=alpha_K,
+        score_K=score_K,
     )

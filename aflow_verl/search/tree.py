@@ -7,9 +7,10 @@ its action still counts as tried. Iteration is in the order of insertion, hence 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from aflow_verl.search.columns import Columns
 from aflow_verl.search.node import ROOT_PRIOR_MEAN, Node
 from aflow_verl.search.records import (
     EdgeRecord,
@@ -40,11 +41,16 @@ class Tree(TreeView):
         super().__init__(root_id, Layer(nodes), Layer(children), Layer(parents), Layer(tried))
 
     @classmethod
-    def seed(cls, state: WorkflowState, grades: Mapping[str, float] = NO_GRADES, *, origin: str = "seed") -> Tree:
+    def seed(
+        cls,
+        state: WorkflowState,
+        grades: Mapping[str, float] = NO_GRADES,
+        *,
+        prior_mean: float = ROOT_PRIOR_MEAN,
+        origin: str = "seed",
+    ) -> Tree:
         """A tree of one workflow."""
-        return cls._of_one(
-            Node(state.hash, None, state, grades=dict(grades), prior_mean=ROOT_PRIOR_MEAN, origin=origin)
-        )
+        return cls._of_one(Node(state.hash, None, state, grades=dict(grades), prior_mean=prior_mean, origin=origin))
 
     @classmethod
     def _of_one(cls, root: Node) -> Tree:
@@ -85,6 +91,7 @@ class Overlay(TreeView):
             Layer(base._parents.base),
             Layer(base._tried.base),
         )
+        self._base = base
         self.step = step
         self.origin = origin
         self._log: list[Record] = []
@@ -142,14 +149,18 @@ class Overlay(TreeView):
         """Counts one edit of this node, valid or not, and backs it up along the first parents to the root."""
         node = self[node_id]
         self._log.append(VisitRecord(node_id))
-        self._put(replace(node, visits=node.visits + 1, edits=node.edits + 1))
-        for ancestor_id in self.ancestors(node_id):
-            ancestor = self[ancestor_id]
-            self._put(replace(ancestor, visits=ancestor.visits + 1))
+        self._count(node.visited(edited=True))
+        while node.parent_id is not None:
+            node = self[node.parent_id]
+            self._count(node.visited(edited=False))
 
     def delta(self) -> TreeDelta:
         """What this overlay added so far."""
         return TreeDelta(tuple(self._log))
+
+    def delta_since(self, records: int) -> TreeDelta:
+        """``delta`` without its first ``records`` records."""
+        return TreeDelta(tuple(self._log[records:]))
 
     def frozen(self) -> Tree:
         """This overlay and what it stands on as one snapshot."""
@@ -205,6 +216,9 @@ class Overlay(TreeView):
         self._children.own[parent_id] = (*self.children(parent_id), child_id)
         self._parents.own[child_id] = (*self.parents(child_id), parent_id)
         self._remember(parent_id, action)
+        known = self.find(child_id)
+        if known is not None and parent_id in self._fans:
+            self._fans[parent_id].put(known)
 
     def _closes_cycle(self, parent_id: str, child_id: str) -> bool:
         """True if the child is the parent or one of its ancestors along any edges."""
@@ -223,5 +237,39 @@ class Overlay(TreeView):
         self._tried.own[node_id] = self.tried(node_id) | {action}
 
     def _put(self, node: Node) -> Node:
+        """Here and in ``_count`` nodes change, and the columns with them."""
         self._nodes.own[node.id] = node
+        for columns in self._columns_with(node.id):
+            columns.put(node)
         return node
+
+    def _count(self, node: Node) -> None:
+        """``_put`` where nothing but the visits changed."""
+        self._nodes.own[node.id] = node
+        for columns in self._columns_with(node.id):
+            columns.count(node)
+
+    def _columns_with(self, node_id: str) -> Iterator[Columns]:
+        if self._columns is not None:
+            yield self._columns
+        for holder in (node_id, *self.parents(node_id)):
+            if (fan := self._fans.get(holder)) is not None:
+                yield fan
+
+    def _new_fan(self, node_id: str) -> Columns:
+        """That of the snapshot with what is different here."""
+        if node_id not in self._base:
+            return super()._new_fan(node_id)
+        fan = self._base.fan(node_id).copy()
+        own = self._nodes.own
+        for changed in (node_id, *self.children(node_id)):
+            if changed in own or changed not in fan.index:
+                fan.put(self[changed])
+        return fan
+
+    def _new_columns(self) -> Columns:
+        columns = self._base.columns().copy()
+        for node in self._nodes.own.values():
+            if node is not None:
+                columns.put(node)
+        return columns

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import math
 
-from aflow_verl.search.descent import Counts, descend
+import numpy as np
+
+from aflow_verl.search.columns import Floats
+from aflow_verl.search.descent import Counts, descend, fused
 from aflow_verl.search.selection import Selected, Situation
 
 
@@ -19,7 +22,7 @@ def ucb(situation: Situation) -> Selected:
     """Descends from the root by UCT; takes no random number."""
     c_ucb, first_play = situation.settings.c_ucb, situation.settings.first_play
 
-    def exploration(counts: Counts) -> float:
-        return c_ucb * math.sqrt(math.log1p(counts.total) / max(counts.own, first_play))
+    def exploration(counts: Counts) -> Floats:
+        return c_ucb * np.sqrt(math.log1p(counts.total) / np.maximum(counts.own_K, first_play))
 
-    return descend(situation, exploration)
+    return descend(situation, fused(situation, exploration))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Generic, TypeVar
+from collections.abc import Collection, Iterator
+from typing import Any, Generic, TypeVar
 
+from aflow_verl.search.columns import Columns
 from aflow_verl.search.node import Node
 
 V = TypeVar("V")
@@ -44,6 +45,31 @@ class TreeView:
         self._children = children
         self._parents = parents
         self._tried = tried
+        self._fans: dict[str, Columns] = {}
+        self._columns: Columns | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the columns, which are quickly made again."""
+        return {**self.__dict__, "_fans": {}, "_columns": None}
+
+    def fan(self, node_id: str) -> Columns:
+        """The candidates at a node side by side: itself, then its children."""
+        found = self._fans.get(node_id)
+        if found is None:
+            found = self._fans[node_id] = self._new_fan(node_id)
+        return found
+
+    def columns(self) -> Columns:
+        """All nodes side by side, in the order of ``__iter__``."""
+        if self._columns is None:
+            self._columns = self._new_columns()
+        return self._columns
+
+    def _new_fan(self, node_id: str) -> Columns:
+        return Columns((self[i] for i in (node_id, *self.children(node_id))), at=node_id)
+
+    def _new_columns(self) -> Columns:
+        return Columns(self)
 
     @property
     def root(self) -> Node:
@@ -77,6 +103,10 @@ class TreeView:
 
     def is_new(self, node_id: str) -> bool:
         return node_id in self._nodes.own and node_id not in self._nodes.base
+
+    def known_before(self, ids: Collection[str]) -> Iterator[bool]:
+        """Which of these nodes the snapshot has, that is, which this overlay did not add."""
+        return map(self._nodes.base.__contains__, ids)
 
     def children(self, node_id: str) -> tuple[str, ...]:
         """Ids of the workflows made from this one, by a first edge or a later one, in order of discovery."""

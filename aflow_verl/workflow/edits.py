@@ -12,7 +12,16 @@ from dataclasses import dataclass, field, replace
 
 from aflow_verl.errors import InvalidAction
 from aflow_verl.workflow.instructions import LIBRARY, fits
-from aflow_verl.workflow.pipeline import INSTRUCTED_OPERATORS, STEP_OPERATORS, Pipeline, Step, read, write
+from aflow_verl.workflow.pipeline import (
+    CODE_OPERATORS,
+    INSTRUCTED_OPERATORS,
+    LATER_OPERATORS,
+    STEP_OPERATORS,
+    Pipeline,
+    Step,
+    read,
+    write,
+)
 from aflow_verl.workflow.state import WorkflowState
 
 
@@ -41,9 +50,10 @@ class EditSpace:
     """Sample counts offered besides 1; need ScEnsemble."""
     max_steps: int = 3
 
-    @property
-    def step_operators(self) -> tuple[str, ...]:
-        return tuple(name for name in self.operators if name in STEP_OPERATORS)
+    def step_operators(self, position: int, *, code_task: bool) -> tuple[str, ...]:
+        """Operators that can stand at this step (0 is the first)."""
+        excluded = (LATER_OPERATORS if position == 0 else frozenset()) | (frozenset() if code_task else CODE_OPERATORS)
+        return tuple(name for name in self.operators if name in STEP_OPERATORS - excluded)
 
     @property
     def sample_counts(self) -> tuple[int, ...]:
@@ -92,12 +102,12 @@ def _all_changes(pipeline: Pipeline, space: EditSpace) -> Iterator[_Change]:
 def _last_step_changes(pipeline: Pipeline, space: EditSpace) -> Iterator[_Change]:
     index = len(pipeline.steps) - 1
     step = pipeline.steps[index]
-    for operator in space.step_operators:
+    for operator in space.step_operators(index, code_task=pipeline.code_task):
         if operator != step.operator:
-            new = replace(_new_step(operator, index, space), samples=step.samples)
+            new = _sampled(_new_step(operator, index, space), step.samples)
             yield _change(f"replace:{index}:{operator}", f"use {operator}", pipeline, index, new)
     for samples in space.sample_counts:
-        if samples != step.samples:
+        if samples != step.samples and step.operator not in LATER_OPERATORS:
             what = f"vote of {samples}" if samples > 1 else "no vote"
             new = replace(step, samples=samples)
             yield _change(f"samples:{index}:{samples}", what, pipeline, index, new)
@@ -110,24 +120,30 @@ def _last_step_changes(pipeline: Pipeline, space: EditSpace) -> Iterator[_Change
 
 def _insertions(pipeline: Pipeline, space: EditSpace) -> Iterator[_Change]:
     index = len(pipeline.steps)
-    for operator in space.step_operators:
+    for operator in space.step_operators(index, code_task=pipeline.code_task):
         step = _new_step(operator, index, space)
         name = f"{operator} {_spoken(step.instruction)}" if step.text else operator
         key = f"insert:{index}:{operator}" + (f":{step.instruction}" if step.text else "")
-        yield Edit(key, f"add {name}"), Pipeline((*pipeline.steps, step))
+        yield Edit(key, f"add {name}"), replace(pipeline, steps=(*pipeline.steps, step))
 
 
 def _removals(pipeline: Pipeline, space: EditSpace) -> Iterator[_Change]:
     for index in range(len(pipeline.steps)):
         kept = [*pipeline.steps[:index], *pipeline.steps[index + 1 :]]
+        if kept[0].operator in LATER_OPERATORS:
+            continue
         if not fits(kept[0].instruction, 0):
             kept[0] = replace(_new_step(kept[0].operator, 0, space), samples=kept[0].samples)
-        yield Edit(f"remove:{index}", f"remove step {index + 1}"), Pipeline(tuple(kept))
+        yield Edit(f"remove:{index}", f"remove step {index + 1}"), replace(pipeline, steps=tuple(kept))
 
 
 def _change(key: str, text: str, pipeline: Pipeline, index: int, step: Step) -> _Change:
     steps = (*pipeline.steps[:index], step, *pipeline.steps[index + 1 :])
-    return Edit(key, text), Pipeline(steps)
+    return Edit(key, text), replace(pipeline, steps=steps)
+
+
+def _sampled(step: Step, samples: int) -> Step:
+    return step if step.operator in LATER_OPERATORS else replace(step, samples=samples)
 
 
 def _new_step(operator: str, position: int, space: EditSpace) -> Step:

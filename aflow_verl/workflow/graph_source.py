@@ -12,9 +12,9 @@ hashed, in which cosmetic differences are gone as well.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-SUPPLIED_NAMES = frozenset({"operator", "prompt_custom", "create_llm_instance"})
+SUPPLIED_NAMES = frozenset({"operator", "prompt_custom", "create_llm_instance", "CostManager", "logger"})
 """Names that a graph uses without defining them: the runner binds them."""
 
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
@@ -22,7 +22,7 @@ UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 _TYPING = frozenset({"typing", "typing_extensions"})
 _HEADER_ROOTS = frozenset({"metagpt", "scripts", "workspace", "__future__"})
-_HEADER_NAMES = SUPPLIED_NAMES | {"DatasetType", "CostManager"}
+_HEADER_NAMES = SUPPLIED_NAMES | {"DatasetType", "AsyncLLM", "LLMConfig"}
 
 
 def is_header(node: ast.stmt) -> bool:
@@ -177,6 +177,26 @@ def used_operators(tree: ast.Module) -> list[str]:
     )
 
 
+def takes_entry_point(code: str) -> bool:
+    """Whether ``Workflow.__call__`` takes a second argument, as AFlow's graphs for code tasks do."""
+    try:
+        body = ast.parse(code).body
+    except UNPARSABLE:
+        return False
+    return any(len(arguments.args) > 2 or arguments.vararg is not None for arguments in call_arguments(body))
+
+
+def call_arguments(body: Iterable[ast.stmt]) -> list[ast.arguments]:
+    """The parameters of ``async def __call__`` of the top-level class ``Workflow``; empty without one."""
+    return [
+        method.args
+        for node in body
+        if isinstance(node, ast.ClassDef) and node.name == "Workflow"
+        for method in node.body
+        if isinstance(method, ast.AsyncFunctionDef) and method.name == "__call__"
+    ]
+
+
 def _is_prompt_module(node: ast.AST) -> bool:
     return isinstance(node, ast.Name) and node.id == "prompt_custom"
 
@@ -195,7 +215,8 @@ def with_header(code: str, dataset: str, round_name: str) -> str:
     return (
         f"import {folder}.template.operator as operator\n"
         f"import {folder}.{round_name}.prompt as prompt_custom\n"
-        "from scripts.async_llm import create_llm_instance\n\n\n" + _without_header(code).strip() + "\n"
+        "from scripts.async_llm import create_llm_instance\n"
+        "from scripts.evaluator import DatasetType\n\n\n" + _without_header(code).strip() + "\n"
     )
 
 

@@ -1,7 +1,7 @@
 """The part of Python that workflow code may use: what the sandbox's interpreter (pydantic-monty 1.4) understands.
 
-Checked before a workflow is run, so that the policy gets a readable reason instead of a failure on every problem. A
-test holds this list against the interpreter itself.
+Checked before a workflow is run, so that the policy gets a readable reason instead of a failure on every problem. The
+module checked is the translated one (``dialect``). A test holds this list against the interpreter itself.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ MODULES = frozenset(
 TYPING = frozenset(
     {"Annotated", "Any", "Callable", "ClassVar", "Dict", "Final", "Generic", "Iterable", "List", "Literal", "Mapping"}
     | {"NoReturn", "Optional", "Protocol", "Self", "Sequence", "Set", "TYPE_CHECKING", "Tuple", "Type", "TypeVar"}
-    | {"Union", "cast"}
+    | {"Union"}
 )
-"""What can be taken out of ``typing``; only names that are used beyond annotations matter. ``cast`` is supplied."""
+"""What can be taken out of ``typing``; only names that are used beyond annotations matter."""
 
 _NODES: dict[type[ast.AST], str] = {
     ast.Yield: "generators (yield)",
@@ -31,6 +31,7 @@ _NODES: dict[type[ast.AST], str] = {
     ast.TryStar: "except*",
 }
 _FUNCTIONS = frozenset({"super", "globals", "__import__", "input"})
+_ASYNCIO = frozenset({"gather", "run", "sleep"})
 _CLASS_BODY = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Assign, ast.AnnAssign, ast.Pass, ast.Expr)
 
 
@@ -49,6 +50,8 @@ def _findings(tree: ast.Module) -> Iterator[str]:
             yield "async comprehensions"
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _FUNCTIONS:
             yield f"{node.func.id}()"
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "asyncio":
+            yield from () if node.attr in _ASYNCIO else (f"asyncio.{node.attr}",)
         elif isinstance(node, ast.Import):
             yield from (f"the module {alias.name}" for alias in node.names if alias.name.split(".")[0] not in MODULES)
         elif isinstance(node, ast.ImportFrom):

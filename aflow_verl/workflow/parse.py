@@ -12,7 +12,16 @@ import re
 from dataclasses import replace
 
 from aflow_verl.errors import InvalidAction
-from aflow_verl.workflow.graph_source import UNPARSABLE, prompt_constants, strip_header, used_operators, used_prompts
+from aflow_verl.workflow.dialect import translate
+from aflow_verl.workflow.graph_source import (
+    UNPARSABLE,
+    call_arguments,
+    prompt_constants,
+    strip_header,
+    takes_entry_point,
+    used_operators,
+    used_prompts,
+)
 from aflow_verl.workflow.language import unsupported
 from aflow_verl.workflow.state import WorkflowState
 
@@ -37,7 +46,7 @@ def parse_code_reply(text: str, parent: WorkflowState) -> tuple[WorkflowState, s
     modification = " ".join(fields["modification"].split())[:MAX_MODIFICATION_CHARS]
     code, prompts = fields["graph"] + "\n", fields.get("prompt")
     prompts = parent.prompts if prompts is None else prompts + "\n" if prompts else ""
-    _check(code, prompts, parent.operators)
+    _check(code, prompts, parent.operators, entry_point=takes_entry_point(parent.code))
     child = replace(parent, code=code, prompts=prompts, score=None, history=(*parent.history, modification))
     if child.hash == parent.hash:
         raise InvalidAction("no_change", "the workflow is the one it was made from")
@@ -59,13 +68,13 @@ def _read_fields(text: str) -> dict[str, str]:
     return fields
 
 
-def _check(code: str, prompts: str, operators: tuple[str, ...]) -> None:
+def _check(code: str, prompts: str, operators: tuple[str, ...], *, entry_point: bool) -> None:
     tree = _parse_graph(code)
-    if not _has_workflow_class(tree):
-        raise InvalidAction(
-            "no_workflow_class", "the graph needs a class Workflow with async def __call__(self, problem)"
-        )
-    lacking = unsupported(tree)
+    calls = [arguments for arguments in call_arguments(tree.body) if len(arguments.args) >= 2]
+    if not calls or (entry_point and not takes_entry_point(code)):
+        signature = "(self, problem, entry_point)" if entry_point else "(self, problem)"
+        raise InvalidAction("no_workflow_class", f"the graph needs a class Workflow with async def __call__{signature}")
+    lacking = unsupported(translate(tree))
     if lacking is not None:
         raise InvalidAction("unsupported", f"the interpreter that runs workflows has no {lacking}")
     for name in used_operators(tree):
@@ -94,12 +103,3 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"{error.msg} (line {error.lineno})"
     return str(error) or "too deeply nested"
-
-
-def _has_workflow_class(tree: ast.Module) -> bool:
-    return any(
-        isinstance(method, ast.AsyncFunctionDef) and method.name == "__call__" and len(method.args.args) >= 2
-        for node in tree.body
-        if isinstance(node, ast.ClassDef) and node.name == "Workflow"
-        for method in node.body
-    )

@@ -1,7 +1,8 @@
 """Workflows that are a short sequence of operator steps: written to AFlow's code, and read back from it.
 
 The ``edit`` action format works on these. A step answers the problem with one operator; a later step also sees the
-answer so far. ``samples`` above 1 means: call the operator that often and let ScEnsemble choose.
+answer so far. ``samples`` above 1 means: call the operator that often and let ScEnsemble choose. In a code task the
+workflow is also given the name of the function to write.
 """
 
 from __future__ import annotations
@@ -10,7 +11,14 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aflow_verl.workflow.graph_source import UNPARSABLE, normal_tree, normalize_code, prompt_constants, write_prompts
+from aflow_verl.workflow.graph_source import (
+    UNPARSABLE,
+    normal_tree,
+    normalize_code,
+    prompt_constants,
+    takes_entry_point,
+    write_prompts,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +27,7 @@ class Step:
 
     operator: str
     instruction: str = "direct"
-    """Name of the instruction; it is the prompt constant's name in lower case. Custom only."""
+    """Name of the instruction; it is the prompt constant's name in lower case. INSTRUCTED_OPERATORS only."""
     text: str = ""
     """The instruction itself; empty means none."""
     samples: int = 1
@@ -31,33 +39,70 @@ class Pipeline:
     """One or more steps; the last one's answer is the workflow's."""
 
     steps: tuple[Step, ...]
+    code_task: bool = False
+    """Whether the workflow is given an entry point."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
     """How AFlow calls an operator: keyword arguments as source text, and the key of its result."""
 
+    attribute: str
     first: str
+    """As the first step; empty for an operator that needs a solution to work on."""
     later: str
     result: str
+    instructed: bool = False
+    code_tasks_only: bool = False
+    """It needs the entry point."""
 
 
+_DRAFT = 'f"{{problem}}\\n\\nDraft answer: {{solution}}"'
 _CALLS: Mapping[str, _Call] = {
     "Custom": _Call(
+        attribute="custom",
         first="input=problem, instruction={instruction}",
-        later='input=f"{{problem}}\\n\\nDraft answer: {{solution}}", instruction={instruction}',
+        later=f"input={_DRAFT}, instruction={{instruction}}",
         result="response",
+        instructed=True,
     ),
     "Programmer": _Call(
-        first='problem=problem, analysis=""', later="problem=problem, analysis=solution", result="output"
+        attribute="programmer",
+        first='problem=problem, analysis=""',
+        later="problem=problem, analysis=solution",
+        result="output",
+    ),
+    "AnswerGenerate": _Call(
+        attribute="answer_generate", first="input=problem", later=f"input={_DRAFT}", result="answer"
+    ),
+    "CustomCodeGenerate": _Call(
+        attribute="custom_code_generate",
+        first="problem=problem, entry_point=entry_point, instruction={instruction}",
+        later=f"problem={_DRAFT}, entry_point=entry_point, instruction={{instruction}}",
+        result="response",
+        instructed=True,
+        code_tasks_only=True,
+    ),
+    "Test": _Call(
+        attribute="test",
+        first="",
+        later="problem=problem, solution=solution, entry_point=entry_point",
+        result="solution",
+        code_tasks_only=True,
     ),
 }
 STEP_OPERATORS = frozenset(_CALLS)
 """Operators that can stand as a step. ScEnsemble appears as ``samples``."""
-INSTRUCTED_OPERATORS = frozenset({"Custom"})
+EDITABLE_OPERATORS = STEP_OPERATORS | {"ScEnsemble"}
+"""Operators that the ``edit`` format can use; the others need the ``code`` or ``suggest`` format."""
+INSTRUCTED_OPERATORS = frozenset(name for name, call in _CALLS.items() if call.instructed)
 """Operators that take an instruction."""
+LATER_OPERATORS = frozenset(name for name, call in _CALLS.items() if not call.first)
+"""Operators that can't be the first step. They repair one solution, so they aren't voted over either."""
+CODE_OPERATORS = frozenset(name for name, call in _CALLS.items() if call.code_tasks_only)
+"""Operators for code tasks only."""
 
-_ATTRIBUTES = {"Custom": "custom", "Programmer": "programmer", "ScEnsemble": "sc_ensemble"}
+_ATTRIBUTES = {"ScEnsemble": "sc_ensemble", **{name: call.attribute for name, call in _CALLS.items()}}
 _COST = 'self.llm.get_usage_summary()["total_cost"]'
 
 
@@ -69,7 +114,7 @@ def write(pipeline: Pipeline) -> tuple[str, str]:
     lines = ["class Workflow:", "    def __init__(self, name, llm_config, dataset):", "        self.name = name"]
     lines += ["        self.dataset = dataset", "        self.llm = create_llm_instance(llm_config)"]
     lines += [f"        self.{_ATTRIBUTES[name]} = operator.{name}(self.llm)" for name in sorted(names)]
-    lines += ["", "    async def __call__(self, problem):"]
+    lines += ["", f"    async def __call__(self, problem{', entry_point' if pipeline.code_task else ''}):"]
     for position, step in enumerate(pipeline.steps):
         lines += [f"        {line}" for line in _step_lines(step, position)]
     lines.append(f"        return solution, {_COST}")
@@ -105,7 +150,7 @@ def read(code: str, prompts: str) -> Pipeline | None:
     steps = [step for call, samples in calls if (step := _as_step(call, samples, constants)) is not None]
     if not steps or len(steps) != len(calls):
         return None
-    pipeline = Pipeline(tuple(steps))
+    pipeline = Pipeline(tuple(steps), takes_entry_point(code))
     return pipeline if normalize_code(write(pipeline)[0]) == normalize_code(code) else None
 
 

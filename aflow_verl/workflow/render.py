@@ -1,7 +1,8 @@
-"""What the policy reads: a very short prompt for the ``edit`` format, a full one for the ``code`` format.
+"""What the policy reads: a very short prompt for the ``edit`` format, full ones for ``code`` and ``suggest``.
 
 The edit prompt is sized for a 135M policy on a CPU, where each prompt token is paid in every rollout and every
-update. The code prompt shows what AFlow's optimizer is shown (arXiv 2410.10762, section 3), in our words.
+update. The others show what AFlow's optimizer is shown (arXiv 2410.10762, section 3), in our words. In ``suggest`` the
+policy answers in words, and ``editor_prompt`` asks a second model for the code.
 """
 
 from __future__ import annotations
@@ -10,27 +11,32 @@ from collections.abc import Sequence
 
 from aflow_verl.types import Message, OperatorInfo
 from aflow_verl.workflow.edits import Edit
+from aflow_verl.workflow.graph_source import takes_entry_point
 from aflow_verl.workflow.pipeline import Pipeline, Step, read
 from aflow_verl.workflow.state import WorkflowState
 
 MAX_LOG_CHARS = 1200
 """Of one failure log in a code prompt."""
 
-_CODE_RULES = """\
-You improve a workflow that answers problems by calling a language model. Make one change that is likely to raise its
-score: add, remove or reorder operator calls, change control flow, or rewrite a prompt.
-
-Rules
-- One change at a time, at most five changed lines; keep the whole workflow simple (at most ten operator calls).
-- Every path returns an answer and the cost, as the given workflow does; never return None.
+_TASK = """\
+You improve a workflow that answers problems by calling a language model."""
+_CHANGE = """\
+Make one change that is likely to raise its score: add, remove or reorder operator calls, change control flow, or
+rewrite a prompt."""
+_ONE_CHANGE = """\
+- One change at a time, at most five changed lines; keep the whole workflow simple (at most ten operator calls)."""
+_NO_REPEAT = """\
+- Don't repeat a modification that the experience lists, whether it helped or not."""
+_CODE = """\
+- The signature is `async def __call__({signature})`; every path returns an answer and the cost, as the given workflow
+  does; never return None.
 - Call operators with keyword arguments, as their interfaces say. `operator`, `prompt_custom` and
   `create_llm_instance` are there without an import.
 - Prompts are constants NAME = "..." in the prompt module, used as prompt_custom.NAME; full sentences, no placeholders.
-- The code runs in a small Python interpreter: no class inheritance, no generators, no nested classes, no method
-  decorators, no `del`; of the libraries only re, math, json, random, asyncio, collections, itertools, functools,
-  datetime, typing and dataclasses.
-- Don't repeat a modification that the experience lists, whether it helped or not.
-
+- The code runs in a small Python interpreter: no class inheritance, no generators, no nested classes, no properties;
+  of the libraries only re, math, statistics, json, random, asyncio, collections, itertools, functools, datetime,
+  string, typing and dataclasses."""
+_CODE_FORM = """\
 Reply in exactly this form:
 <modification>one sentence: what you change and why</modification>
 <graph>
@@ -86,21 +92,87 @@ def code_prompt(
     """AFlow's view of a node: task, score, experience, operators, graph, prompts and failure logs.
 
     ``experience`` has one line for each modification already tried on this workflow; each of ``logs`` is one failed
-    problem, cut to ``MAX_LOG_CHARS``. How many logs are shown is the caller's choice.
+    problem, cut to ``MAX_LOG_CHARS``. How many logs are shown is the caller's choice. The reply is read by
+    ``parse.parse_code_reply``.
     """
-    sections = [
-        ("Task", task),
+    rules = "\n".join([_ONE_CHANGE, _code_rules(state), _NO_REPEAT])
+    return _messages(
+        f"{_TASK} {_CHANGE}\n\nRules\n{rules}\n\n{_CODE_FORM}",
+        [
+            ("Task", task),
+            *_search_sections(state, experience),
+            *_workflow_sections(state, operators),
+            *_log_sections(logs),
+        ],
+    )
+
+
+def suggest_prompt(
+    state: WorkflowState,
+    operators: Sequence[OperatorInfo],
+    *,
+    task: str,
+    experience: Sequence[str] = (),
+    logs: Sequence[str] = (),
+) -> list[Message]:
+    """The same view as ``code_prompt``; the reply is one modification in words, which an editor model carries out."""
+    form = "Reply with the modification alone, in one or two sentences, precise enough to be carried out. No code."
+    return _messages(
+        f"{_TASK} {_CHANGE} Somebody else writes the code.\n\nRules\n{_ONE_CHANGE}\n{_NO_REPEAT}\n\n{form}",
+        [
+            ("Task", task),
+            *_search_sections(state, experience),
+            *_workflow_sections(state, operators),
+            *_log_sections(logs),
+        ],
+    )
+
+
+def editor_prompt(
+    state: WorkflowState, operators: Sequence[OperatorInfo], modification: str, *, task: str
+) -> list[Message]:
+    """What the editor model reads in the ``suggest`` format; its reply is read by ``parse.parse_code_reply``.
+
+    Rules, operators and task come first and change least, so that a provider can cache them.
+    """
+    what = "You are given a workflow that answers problems by calling a language model, and one modification of it."
+    how = "Carry out exactly this modification and change nothing else."
+    return _messages(
+        f"{what} {how}\n\nRules\n{_code_rules(state)}\n\n{_CODE_FORM}",
+        [("Task", task), *_workflow_sections(state, operators), ("Modification", modification)],
+    )
+
+
+_Section = tuple[str, str]
+
+
+def _messages(rules: str, sections: Sequence[_Section]) -> list[Message]:
+    return [
+        {"role": "system", "content": rules},
+        {"role": "user", "content": "\n\n".join(f"## {title}\n{body}" for title, body in sections)},
+    ]
+
+
+def _code_rules(state: WorkflowState) -> str:
+    return _CODE.format(signature="self, problem, entry_point" if takes_entry_point(state.code) else "self, problem")
+
+
+def _search_sections(state: WorkflowState, experience: Sequence[str]) -> list[_Section]:
+    return [
         ("Score", _score(state, short=False) or "unknown"),
         ("Experience", "\n".join(f"- {line}" for line in experience) or "none yet"),
+    ]
+
+
+def _workflow_sections(state: WorkflowState, operators: Sequence[OperatorInfo]) -> list[_Section]:
+    return [
         ("Operators", "\n".join(f"- {info.name}: {info.description} {info.interface}" for info in operators)),
         ("Workflow", f"<graph>\n{state.code.strip()}\n</graph>\n<prompt>\n{state.prompts.strip()}\n</prompt>"),
     ]
-    if logs:
-        sections.append(("Failed problems", "\n\n".join(_cut(log) for log in logs)))
-    return [
-        {"role": "system", "content": _CODE_RULES},
-        {"role": "user", "content": "\n\n".join(f"## {title}\n{body}" for title, body in sections)},
-    ]
+
+
+def _log_sections(logs: Sequence[str]) -> list[_Section]:
+    return [("Failed problems", "\n\n".join(_cut(log) for log in logs))] if logs else []
 
 
 def _cut(log: str) -> str:

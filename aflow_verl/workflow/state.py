@@ -22,6 +22,21 @@ class Workflow:
         return solution, self.llm.get_usage_summary()["total_cost"]
 """
 """AFlow's ``round_1``: the question goes to the model as it is."""
+CODE_SEED_CODE = """\
+class Workflow:
+    def __init__(self, name, llm_config, dataset):
+        self.name = name
+        self.dataset = dataset
+        self.llm = create_llm_instance(llm_config)
+        self.custom_code_generate = operator.CustomCodeGenerate(self.llm)
+
+    async def __call__(self, problem, entry_point):
+        solution = (
+            await self.custom_code_generate(problem=problem, entry_point=entry_point, instruction="")
+        )["response"]
+        return solution, self.llm.get_usage_summary()["total_cost"]
+"""
+"""AFlow's ``round_1`` of code tasks, whose workflows are also given the name of the function to write."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,7 @@ def _normalize_prompts(prompts: str, code: str) -> str:
     return json.dumps(sorted((name, text) for name, text in constants.items() if used is None or name in used))
 
 
-def seed_state(dataset: str, operators: tuple[str, ...]) -> WorkflowState:
-    """The root of every search."""
-    return WorkflowState(dataset=dataset, code=SEED_CODE, prompts="", operators=operators)
+def seed_state(dataset: str, operators: tuple[str, ...], *, code_task: bool = False) -> WorkflowState:
+    """The root of every search. Operators of a code task need CustomCodeGenerate, others Custom."""
+    code = CODE_SEED_CODE if code_task else SEED_CODE
+    return WorkflowState(dataset=dataset, code=code, prompts="", operators=operators)

@@ -14,6 +14,10 @@ from aflow_verl.benchmarks.answers import final_answer, is_number, last_number
         ("The answer is **Paris**.", "Paris"),
         ("First answer: 3\nNo. Final answer: 4 apples", "4 apples"),
         ("<answer>a b</answer> trailing", "a b"),
+        ("İ <ANSWER>a</ANSWER> <answer>b</answer>", "b"),  # a letter that is longer in lower case
+        ("<answer>a</answer> </answer>", "a</answer>"),
+        ("</answer> <answer>a", "</answer> <answer>a"),
+        (r"\boxed{\frac{1}{\sqrt{2}}} and more", r"\frac{1}{\sqrt{2}}"),
         (r"so \boxed{12} it is", "12"),
         ('"tenalp"', "tenalp"),
         ("", ""),

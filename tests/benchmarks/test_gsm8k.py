@@ -1,79 +1,136 @@
-"""GSM8K from a file: splits, AFlow's number, broken files."""
+"""GSM8K: AFlow's number on honest answers, each departure from it, and attacks."""
 
-import json
-from pathlib import Path
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from aflow_verl.benchmarks.base import SPLITS, Split
 from aflow_verl.benchmarks.gsm8k import Gsm8k, answer_number
-from aflow_verl.errors import RecipeError
+from aflow_verl.benchmarks.scorer import RowError
+from aflow_verl.sandbox.base import ProgramSandbox
 from aflow_verl.types import Problem
 
-SIZES: dict[Split, int] = {"train": 5, "validation": 3, "heldout": 4}
 
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    path = tmp_path / "gsm8k.jsonl"
-    rows = [
-        {"question": f"What is {i} + {i}?", "answer": f"{i}+{i}=<<{i}+{i}={2 * i}>>{2 * i}\n#### {2 * i}"}
-        for i in range(12)
-    ]
-    path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
-    return path
-
-
-def test_splits_are_disjoint_seeded_and_stable(data: Path) -> None:
-    one = Gsm8k(data, SIZES, seed=1)
-    assert [len(one.problems(split)) for split in SPLITS] == [5, 3, 4]
-    assert len({p.id for split in SPLITS for p in one.problems(split)}) == 12
-    assert Gsm8k(str(data), SIZES, seed=1).problems("train") == one.problems("train")
-    assert Gsm8k(data, SIZES, seed=2).problems("heldout") != one.problems("heldout")
-    assert Gsm8k(data, {**SIZES, "train": 1}, seed=1).problems("heldout") == one.problems("heldout")
+def aflow_number(text: str) -> float | None:
+    """AFlow's rule, restated: the last number, commas dropped."""
+    found = re.findall(r"[-+]?\d+(?:,\d{3})*(?:\.\d+)?|\d+\.\d+", text)
+    return float(found[-1].replace(",", "")) if found else None
 
 
 @pytest.mark.parametrize(
-    ("text", "number"),
+    "text",
     [
-        ("#### 1,234", 1234.0),
-        ("It costs 3 + 4 = $7.50.", 7.5),
-        ("the total is -3", -3.0),
-        ("42 (see step 3)", 42.0),
-        ("42, by steps 1 and 2", 42.0),
-        ("step 3", 3.0),
-        ("no number", None),
+        "42",
+        "#### 1,234",
+        "It costs 3 + 4 = $7.50.",
+        "the total is -3",
+        "She pays 18 dollars.",
+        "First 5 * 8 = 40. Then 40 + 2 = 42 eggs.",
+        "Answer: 6 * 7 = 42",
+        "The answer is 3 + 4 = 7 dollars",
+        "He gets 15% of 200, so 30",
+        "My first answer is 41. Wait, 6 * 7 = 42.",
+        "The answer is 41. Actually it is 42.",
+        r"\boxed{42}",
+        "Answer: see below. It is six times seven, that is\n42",
+        "He ends on step 42.",
+        "She has 3 boxes of 14 (42 eggs)",
+        "[42]",
+        "1,2,3",
+        "no number",
+        "nothing (see step three)",
+        "١٢",
+        "",
     ],
 )
-def test_the_last_number_counts_unless_it_names_a_step(text: str, number: float | None) -> None:
+def test_honest_answers_keep_aflows_number(text: str) -> None:
+    assert answer_number(text) == aflow_number(text)
+
+
+@given(st.lists(st.integers(-(10**9), 10**9), min_size=1), st.sampled_from([" apples. ", " plus ", "\n", " = "]))
+def test_plain_texts_keep_aflows_number(numbers: list[int], between: str) -> None:
+    text = between.join(f" {number:,}" for number in numbers)
+    assert answer_number(text) == aflow_number(text) == numbers[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "aflow"),
+    [
+        ("42 (see step 3)", 42.0, 3.0),
+        ("42 (steps 1 to 3)", 42.0, 3.0),
+        ("42, by steps 1 and 2", 42.0, 2.0),
+        ("**Step 1**: 6 * 7 = 42\nStep 2: that is all", 42.0, 2.0),
+        ("42. [1]", 42.0, 1.0),
+        ("42 [1][2]", 42.0, 2.0),
+        ("42\n\nConfidence: 100%", 42.0, 100.0),
+        ("42. I am 95% sure.", 42.0, 95.0),
+        ("42 (confidence 9/10)", 42.0, 10.0),
+        ("The answer is 42. [1]", 42.0, 1.0),
+        ("The answer is 42. It took 3 steps.", 42.0, 3.0),
+        ("The answer is 42 because she buys 6 boxes of 7.", 42.0, 7.0),
+        ("Answer: 42\n\nI used 2 facts.", 42.0, 2.0),
+        (r"\boxed{42}, which uses all 3 numbers", 42.0, 3.0),
+        ("#### 42\nChecked in 2 ways.", 42.0, 2.0),
+        ("<answer>42</answer> 7", 42.0, 7.0),
+        ("It weighs .5", 0.5, 5.0),
+    ],
+)
+def test_departures_from_aflow(text: str, number: float, aflow: float) -> None:
     assert answer_number(text) == number
+    assert aflow_number(text) == aflow
 
 
-def test_grade(data: Path) -> None:
-    benchmark = Gsm8k(data, SIZES)
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "nan",
+        "inf",
+        "1e999",
+        "9" * 400,
+        "9" * 1_000_000,
+        "-42",
+        "42 or 43",
+        "Answer: 42\nAnswer: 43",
+        r"\boxed{42} \boxed{43}",
+        "41 42 43",
+        " ".join(map(str, range(200))),
+        "forty-two",
+        "4 2",
+        "42.00001",
+        "4²",
+        "",
+        "\0",
+    ],
+)
+async def test_attacks_score_nothing(attack: str, no_programs: ProgramSandbox) -> None:
+    assert await Gsm8k().grade(Problem("p", "?", "6*7=42\n#### 42"), attack, no_programs) == 0.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<answer>" * 50_000, "\\boxed{" * 50_000, "answer: " * 50_000, " " * 400_000, "1," * 200_000, "(step " * 60_000],
+)
+def test_long_answers_are_read_in_linear_time(text: str) -> None:
+    assert answer_number(text + "42") == 42.0
+
+
+async def test_the_tolerance_is_aflows(no_programs: ProgramSandbox) -> None:
     problem = Problem("gsm8k/1", "?", "6*7=42\n#### 42")
-    assert benchmark.grade(problem, "6 * 7 = 42.0000000001") == 1.0
-    assert benchmark.grade(problem, "42.00001") == 0.0
-    assert benchmark.grade(problem, "I don't know") == 0.0
+    assert await Gsm8k().grade(problem, "6 * 7 = 42.0000000001", no_programs) == 1.0
+    assert await Gsm8k().grade(problem, "42.00001", no_programs) == 0.0
 
 
-def test_missing_broken_and_small_files_are_named(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"benchmark\.path: gsm8k needs"):
-        Gsm8k(None, SIZES)
-    with pytest.raises(RecipeError, match="does not exist"):
-        Gsm8k(tmp_path / "nothing.jsonl", SIZES)
-    with pytest.raises(RecipeError, match="has 12 problems"):
-        Gsm8k(data, {**SIZES, "train": 6})
-    broken = tmp_path / "broken.jsonl"
-    for line, message in [
-        ("{", r"broken\.jsonl:2: not JSON"),
-        ("[1]", r"broken\.jsonl:2: needs the texts"),
-        ('{"question": "?"}', r"broken\.jsonl:2: needs the texts"),
-        ('{"question": "?", "answer": "none"}', r"broken\.jsonl:2: no number"),
+def test_rows() -> None:
+    scorer = Gsm8k()
+    problem = scorer.parse_row(3, {"question": "How many?", "answer": "#### 4"})
+    assert (problem.prompt, problem.reference) == ("How many?", "#### 4")
+    assert problem.id == scorer.parse_row(9, {"question": "How many?", "answer": "#### 4"}).id
+    for row, message in [
+        ({"question": "?"}, "needs the text answer"),
+        ({"question": " ", "answer": "1"}, "question is empty"),
+        ({"question": "?", "answer": "none"}, "no number in answer"),
+        ({"question": "?", "answer": "9" * 400}, "no number in answer"),
     ]:
-        broken.write_text('{"question": "?", "answer": "1"}\n' + line)
-        with pytest.raises(RecipeError, match=message):
-            Gsm8k(broken, SIZES)
-    broken.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RecipeError, match="not UTF-8"):
-        Gsm8k(broken, SIZES)
+        with pytest.raises(RowError, match=message):
+            scorer.parse_row(1, row)

@@ -1,4 +1,4 @@
-"""No text of a model reaches ``eval``: the list of tasks, against the source of the installed reasoning-gym."""
+"""No text of a model reaches ``eval`` here: the list of tasks, against the source of the installed reasoning-gym."""
 
 import os
 from collections.abc import Callable
@@ -7,11 +7,17 @@ import pytest
 import reasoning_gym
 from reasoning_gym.factory import DATASETS
 
+from aflow_verl.benchmarks.base import Split
 from aflow_verl.benchmarks.reasoning_gym import ReasoningGym
-from aflow_verl.benchmarks.verifiers import SAFE_TASKS
-from aflow_verl.errors import RecipeError
+from aflow_verl.benchmarks.sandboxed import warm_verifier
+from aflow_verl.benchmarks.sandboxed.verifier import best_score
+from aflow_verl.benchmarks.verifiers import SAFE_TASKS, needs_sandbox
+from aflow_verl.errors import SandboxUnavailable
+from aflow_verl.sandbox.base import ProgramSandbox
+from aflow_verl.sandbox.monty import MontySandbox
+from aflow_verl.sandbox.process.sandbox import ProcessSandbox
 
-ONE_EACH = {"train": 1, "validation": 1, "heldout": 1}
+ONE_EACH: dict[Split, int] = {"train": 1, "validation": 1, "heldout": 1}
 MARK = "AFLOW_TEST_EVALUATED"
 CODE = f"__import__('os').environ.update({MARK}='1')"
 ATTACKS = [CODE, f"[{CODE}]", f"Answer: {CODE}", f"<answer>{CODE}</answer>", f"{CODE}\nC + x", "[" * 200 + "]" * 200]
@@ -66,23 +72,48 @@ def test_the_scan_sees_what_hides(harmful: Callable[[type], str | None]) -> None
     assert harmful(Fine) is None
 
 
-@pytest.mark.parametrize("task", ["letter_counting", "simple_equations", "game_of_life", "propositional_logic"])
-def test_code_in_an_answer_is_only_text(task: str, unmarked: None) -> None:
+@pytest.mark.parametrize(
+    "task", ["letter_counting", "simple_equations", "game_of_life", "propositional_logic", "countdown", "puzzle24"]
+)
+async def test_code_in_an_answer_is_only_text(task: str, unmarked: None, no_programs: ProgramSandbox) -> None:
     benchmark = ReasoningGym([task], ONE_EACH)
     for problem in benchmark.problems("train"):
         for attack in ATTACKS:
-            assert benchmark.grade(problem, attack) < 0.5
+            assert await benchmark.grade(problem, attack, no_programs) < 0.5
     assert MARK not in os.environ
 
 
-@pytest.mark.parametrize("task", ["string_insertion", "binary_matrix", "countdown", "simple_integration"])
-def test_tasks_that_evaluate_answers_are_refused(task: str) -> None:
-    with pytest.raises(RecipeError, match=f"{task} can't be used: its verifier evaluates answers as code") as caught:
-        ReasoningGym([task], ONE_EACH)
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize("task", ["string_insertion", "binary_matrix", "n_queens", "simple_integration"])
+@pytest.mark.asyncio(loop_scope="session")
+async def test_tasks_that_evaluate_answers_see_no_code(
+    task: str, unmarked: None, grading_programs: ProcessSandbox
+) -> None:
+    """Not even in the sandbox: an answer that runs there could write its own score."""
+    benchmark = ReasoningGym([task], ONE_EACH)
+    assert needs_sandbox(task)
+    for problem in benchmark.problems("train"):
+        for attack in (*ATTACKS[:3], "exit(0)", "[x for x in ().__class__.__base__.__subclasses__()]"):
+            assert await benchmark.grade(problem, attack, grading_programs) == 0.0
+    assert MARK not in os.environ
 
 
-def test_why_they_are_refused(unmarked: None) -> None:
+def test_why_they_may_not_run_here(unmarked: None) -> None:
     dataset = reasoning_gym.create_dataset("string_insertion", size=1, seed=0)
     dataset.score_answer(f"['A', {CODE}]", dataset[0])
     assert os.environ.get(MARK) == "1"
+
+
+async def test_a_sandbox_without_the_package_is_refused_not_graded() -> None:
+    benchmark = ReasoningGym(["sokoban"], ONE_EACH)
+    async with MontySandbox(workers=1, program_workers=1) as monty:
+        with pytest.raises(SandboxUnavailable, match=r"reasoning_gym: grading needs sandbox\.programs=process"):
+            await benchmark.grade(benchmark.problems("train")[0], "UP", monty)
+
+
+def test_the_program_of_the_sandbox() -> None:
+    warm_verifier.warm_up()
+    entry = reasoning_gym.create_dataset("pool_matrix", size=1, seed=0)[0]
+    assert best_score("pool_matrix", {}, entry, ["junk", entry["answer"]]) == 1.0
+    sorting = {"answer": "[1]", "metadata": {}}
+    assert best_score("number_sorting", {}, sorting, ["[1]"]) == 0.0  # stumbles: no direction
+    assert best_score("codeio", {}, {"answer": None}, ["x"]) == 0.0

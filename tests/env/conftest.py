@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from aflow_verl.env.actions import EditFormat
+from aflow_verl.config import SearchConfig
+from aflow_verl.env.actions import ActionFormat, EditFormat
 from aflow_verl.env.episode import EpisodeStart
 from aflow_verl.env.workflow_env import EnvSettings, WorkflowEnv
-from aflow_verl.search.settings import SearchSettings
 from aflow_verl.search.tree import Tree
 from aflow_verl.types import Evaluation, Grade, Problem
 from aflow_verl.workflow.edits import EditSpace
@@ -43,7 +43,7 @@ def root() -> WorkflowState:
 
 @pytest.fixture
 def make_env(root: WorkflowState) -> Callable[..., WorkflowEnv]:
-    """``make_env(evaluate, tree=..., steps=3, session=0, anchor="state", selector="puct", q=None)``."""
+    """``make_env(evaluate, tree=..., steps=3, session=0, anchor="state", actions=..., selector="puct", q=None)``."""
 
     def make(
         evaluate: Callable[[WorkflowState], Awaitable[Evaluation]],
@@ -53,12 +53,13 @@ def make_env(root: WorkflowState) -> Callable[..., WorkflowEnv]:
         session: int = 0,
         anchor: str = "state",
         q: Any = None,
+        actions: ActionFormat | None = None,
         **search: Any,
     ) -> WorkflowEnv:
         start = EpisodeStart("toy", "Solve it.", "snapshot", 1, 7, tree or Tree.seed(root), q, PROBLEMS)
         settings = EnvSettings(steps=steps, invalid_penalty=0.1, gamma=0.9, anchor=anchor, max_logs=2)
-        actions = EditFormat(EditSpace(operators=OPERATORS), "Solve it.")
-        return WorkflowEnv(start, session, settings, SearchSettings(**search), actions, evaluate, seed=0)
+        shown = actions or EditFormat(EditSpace(operators=OPERATORS), "Solve it.")
+        return WorkflowEnv(start, session, settings, SearchConfig(**search), shown, evaluate, seed=0)
 
     return make
 

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from aflow_verl.env.champion import Champions, write_workflow
+from aflow_verl.errors import InfrastructureError
+from aflow_verl.evaluation.race import Race
+from aflow_verl.evaluation.racing import Verdict
 from aflow_verl.search.store import Store
 from aflow_verl.search.tree import Tree
 from aflow_verl.types import Evaluation, Grade, Problem
@@ -29,34 +32,75 @@ def _tree() -> Tree:
     return overlay.frozen()
 
 
-class _Evaluate:
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, str]] = []
+class _Contest:
+    """Races over all problems, from the table; what is listed in ``down`` is incomplete."""
 
-    async def __call__(self, state: WorkflowState, problems: Sequence[Problem]) -> Evaluation:
-        name = next((name for name in SOLVED if repr(name) in state.code), "seed")
-        half = int(problems[0].id == "v4")
-        self.asked.append((name, ("first", "fresh")[half]))
-        return Evaluation(tuple(Grade(p.id, float(k < SOLVED[name][half])) for k, p in enumerate(problems)))
+    def __init__(self, down: tuple[str, ...] = ()) -> None:
+        self.down = down
+        self.raced: list[tuple[str, str]] = []
+        self.graded: list[str] = []
+
+    async def evaluate(self, workflow: WorkflowState, problems: Sequence[Problem]) -> Evaluation:
+        self.graded.append(_name(workflow))
+        if f"{_name(workflow)}/all" in self.down:
+            raise InfrastructureError("the model is down")
+        return Evaluation(tuple(Grade(p.id, _score(workflow, p)) for p in problems))
+
+    async def race(
+        self, child: WorkflowState, parent: WorkflowState, problems: Sequence[Problem], *, seed: int
+    ) -> Race:
+        half = "fresh" if problems[0].id == "v4" else "first"
+        self.raced.append((_name(child), half))
+        ours, theirs = ({p.id: _score(workflow, p) for p in problems} for workflow in (child, parent))
+        gain = (sum(ours.values()) - sum(theirs.values())) / len(problems)
+        ended: Verdict = "incomplete" if f"{_name(child)}/{half}" in self.down else "cap"
+        return Race(ended, ours, theirs, gain, len(problems), 0)
+
+
+def _name(workflow: WorkflowState) -> str:
+    return next((name for name in SOLVED if repr(name) in workflow.code), "seed")
+
+
+def _score(workflow: WorkflowState, problem: Problem) -> float:
+    number = int(problem.id[1:])
+    return float(number % 4 < SOLVED[_name(workflow)][number // 4])
 
 
 async def test_a_new_best_is_confirmed_on_fresh_problems(tmp_path: Path) -> None:
-    evaluate, tree = _Evaluate(), _tree()
-    champions = Champions("toy", Store(tmp_path / "s.sqlite"), evaluate, VALIDATION, candidates=2)
+    contest, tree = _Contest(), _tree()
+    champions = Champions("toy", Store(tmp_path / "s.sqlite"), contest, VALIDATION, candidates=2)
     await champions.resume(tree, 0)
     assert champions.best is champions.seed
     await champions.challenge(tree, 1)  # lucky and good have the highest posterior means
-    assert ("lucky", "fresh") in evaluate.asked
+    assert ("lucky", "fresh") in contest.raced
     assert champions.best.validation.mean == pytest.approx(6 / 8)  # good; lucky fell on the fresh problems
     await champions.challenge(tree, 2)
-    assert ("worse", "fresh") not in evaluate.asked
+    assert ("worse", "fresh") not in contest.raced
     assert champions.best.validation.mean == pytest.approx(7 / 8)
 
-    again = Champions("toy", Store(tmp_path / "s.sqlite"), evaluate, VALIDATION, candidates=2)
+    resumed = _Contest()
+    again = Champions("toy", Store(tmp_path / "s.sqlite"), resumed, VALIDATION, candidates=2)
     await again.resume(tree, 1)
     assert again.best.validation.mean == pytest.approx(6 / 8)
+    assert resumed.raced == []  # outcomes are stored
     await again.challenge(tree, 2)
     assert again.best.node_id == champions.best.node_id
+
+
+@pytest.mark.parametrize("down", ["lucky/first", "lucky/fresh", "good/fresh", "good/all"])
+async def test_who_could_not_be_compared_may_challenge_later(tmp_path: Path, down: str) -> None:
+    contest, tree = _Contest((down,)), _tree()
+    champions = Champions("toy", Store(tmp_path / "s.sqlite"), contest, VALIDATION, candidates=2)
+    await champions.resume(tree, 0)
+    await champions.challenge(tree, 1)
+    contest.down = ()
+    await champions.challenge(tree, 2)
+    await champions.challenge(tree, 3)
+    assert champions.best.validation.mean == pytest.approx(7 / 8)  # better
+    assert {name for name, _ in contest.raced} == set(SOLVED) - {"seed"}
+    again = Champions("toy", Store(tmp_path / "s.sqlite"), _Contest(), VALIDATION, candidates=2)
+    await again.resume(tree, 3)
+    assert again.best == champions.best
 
 
 @pytest.mark.parametrize("headed", [False, True])
@@ -76,5 +120,6 @@ def test_the_best_workflow_is_written_in_aflows_layout(tmp_path: Path, headed: b
         "import workspace.toy.workflows.template.operator as operator",
         "import workspace.toy.workflows.best_workflow.prompt as prompt_custom",
         "from scripts.async_llm import create_llm_instance",
+        "from scripts.evaluator import DatasetType",
     ]
     assert WorkflowState("toy", graph, prompts, state.operators).hash == state.hash

@@ -44,6 +44,14 @@ def test_prompts_end_with_the_header_of_the_policys_turn(tokens: PolicyTokens) -
     assert long[:5] == short[:5]
 
 
+def test_a_long_chat_gives_way_to_the_first_shorter_one_that_fits(tokens: PolicyTokens) -> None:
+    long, less, least = ([{"role": "user", "content": "x" * count}] for count in (500, 60, 3))
+    assert tokens.prompt_ids(least, [long]) == tokens.prompt_ids(long, [less, least])
+    assert tokens.truncated == 0
+    assert tokens.prompt_ids(long, [less]) == tokens.prompt_ids(less)
+    assert tokens.truncated == 2
+
+
 def test_labels_are_single_tokens(tokens: PolicyTokens) -> None:
     ids = tokens.label_ids(["0", "7", "A"])
     assert len(set(ids.values())) == 3

@@ -6,25 +6,35 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from aflow_verl.config import AflowConfig, BenchmarkConfig, EnvConfig, ExecutorConfig, ModelsConfig
+from aflow_verl.config import (
+    AflowConfig,
+    BenchmarkConfig,
+    BudgetConfig,
+    EnvConfig,
+    ModelConfig,
+    ModelsConfig,
+    SandboxConfig,
+)
 from aflow_verl.env.dataset import make_row
 from aflow_verl.env.episode import Episode
-from aflow_verl.env.factory import action_format, env_settings, search_settings
+from aflow_verl.env.factory import action_format, env_settings
 from aflow_verl.env.server import SearchServer
 from aflow_verl.env.workflow_env import WorkflowEnv
-from aflow_verl.errors import ModelUnavailable, UserError
+from aflow_verl.errors import BudgetExhausted, ModelUnavailable, UserError
 from aflow_verl.search.qvalues import QSnapshot, QValue
-from aflow_verl.types import Evaluation
+from aflow_verl.types import Completion, Evaluation, Message, SamplingParams, Usage
 from aflow_verl.workflow.state import WorkflowState
 
 OURS = AflowConfig(
     benchmark=(BenchmarkConfig("simulated", train=12, validation=6, heldout=8),),
     env=EnvConfig(steps=2, problems=4),
-    models=ModelsConfig(ExecutorConfig(kind="simulated", model="ladder")),
+    models=ModelsConfig(ModelConfig(kind="simulated", model="ladder")),
+    sandbox=SandboxConfig(programs="monty"),
 )
 Open = Callable[..., Any]
 
@@ -34,12 +44,15 @@ def open_server(tmp_path: Path, tiny_policy: Path) -> Open:
     """``async with open_server(ours) as server``: a started server on this test's run directory."""
 
     @asynccontextmanager
-    async def opened(ours: AflowConfig = OURS, step: int = 0) -> AsyncIterator[SearchServer]:
+    async def opened(ours: AflowConfig = OURS, step: int = 0, gateway: Any = None) -> AsyncIterator[SearchServer]:
         server = SearchServer(ours, str(tmp_path), str(tiny_policy), 512)
         await server.start()
-        await server.resume(step)
-        yield server
-        await server.close()
+        try:
+            await server.serve_policy(gateway, step)
+            await server.resume(step)
+            yield server
+        finally:
+            await server.close()
 
     return opened
 
@@ -54,7 +67,7 @@ async def _episode(server: SearchServer, step: int, index: int, session: int, pi
         return await server.evaluate(start.benchmark, state, ids)
 
     env = WorkflowEnv(
-        start, session, env_settings(OURS, 0.9), search_settings(OURS), action_format(OURS, start.task), evaluate, 0
+        start, session, env_settings(OURS, 0.9), OURS.search, action_format(OURS, start.task, server.write), evaluate, 0
     )
     for pick in picks:
         observation = await env.observe()
@@ -140,11 +153,13 @@ async def test_a_resume_sees_the_tree_of_its_step_and_evaluates_nothing_again(op
         nodes = {node.id: dict(node.grades) for node in server._search.trees["simulated"]}
         await _episode(server, 2, 1, 0, (1, 1))
         await server.merge(2, [("uid", 0)])
+        await server.finish_step(2)
+        runs = server._models.totals()["runs"]
     async with open_server(step=1) as server:
         assert {node.id: dict(node.grades) for node in server._search.trees["simulated"]} == nodes
         await _episode(server, 2, 1, 0, (1, 1))
         await server.merge(2, [("uid", 0)])
-        assert server._totals()["runs"] == 0
+        assert server._models.totals()["runs"] == runs
         assert len(server._search.trees["simulated"]) > len(nodes)
 
 
@@ -159,13 +174,14 @@ async def test_the_best_workflow_is_written_and_compared_on_heldout(open_server:
         assert metrics["eval/model_calls"] > 0
         assert metrics["eval/infrastructure_failures"] == 0
         assert (await server.finish_step(2))["eval/model_calls"] >= 0
+        await server.finish()
         result = await server.result()
         entry = result["benchmarks"]["simulated"]
         assert entry["best"]["heldout"]["n"] == entry["gain"]["n"] == 8
         assert entry["best"]["heldout"]["low"] <= entry["best"]["heldout"]["mean"] <= entry["best"]["heldout"]["high"]
         assert "class Workflow" in (tmp_path / "best_workflow" / "graph.py").read_text()
         assert result["totals"]["cost_usd"] == 0.0
-        assert await server.status() == {"phase": "starting the workers", "starting": False}
+        assert await server.status() == {"phase": "starting the workers", "starting": False, "notices": []}
 
 
 async def test_random_and_root_starts_stand_alone(open_server: Open) -> None:
@@ -202,9 +218,11 @@ async def test_a_failed_session_is_counted_and_a_users_mistake_stops_the_run(ope
         assert (await server.merge(1, [("uid", 0)]))["env/failed_sessions"] == 1.0
         await server.raise_failure()  # nothing is left to raise
         await server.session_failed("uid", 2, ModelUnavailable("overloaded"))
+        await server.raise_failure(UserError)  # a model that is down is nobody's mistake
         await server.session_failed("uid", 3, UserError("the key was refused"))
-        with pytest.raises(UserError, match="the key was refused"):
-            await server.merge(2, [])
+        for kind in (UserError, Exception):
+            with pytest.raises(UserError, match="the key was refused"):
+                await server.raise_failure(kind)
 
 
 async def test_keys_reach_the_servers_process_only_through_start(
@@ -214,4 +232,69 @@ async def test_keys_reach_the_servers_process_only_through_start(
     server = SearchServer(OURS, str(tmp_path), str(tiny_policy), 512)
     await server.start({"SOME_KEY": "secret"})
     assert os.environ.pop("SOME_KEY") == "secret"
+    await server.close()
+
+
+async def test_a_spent_budget_stops_and_a_larger_one_goes_on(open_server: Open, tmp_path: Path) -> None:
+    scarce = replace(OURS, budget=BudgetConfig(calls=3))
+    with pytest.raises(BudgetExhausted, match=r"budget\.calls: 3 of 3 calls are used"):
+        async with open_server(scarce):
+            pass  # the seed takes 6 problems to grade
+    with pytest.raises(BudgetExhausted):
+        async with open_server(scarce):
+            pass
+    async with open_server(replace(OURS, budget=BudgetConfig(calls=1000))) as server:
+        assert server._models.totals()["answered_calls"] == 6
+        assert (await server.finish_step(1))["eval/cost_usd"] == 0.0
+
+
+async def test_the_policy_grades_its_workflows_by_the_weights_it_has(open_server: Open, tiny_policy: Path) -> None:
+    executor = ModelConfig(kind="rollout", max_tokens=4)
+
+    class Gateway:
+        def __init__(self, step: int) -> None:
+            self.step, self.asked = step, 0
+            self.generate = SimpleNamespace(remote=self._generate)
+
+        async def _generate(self, prompt_ids: list[int], params: dict[str, Any]) -> tuple[list[int], int]:
+            self.asked += 1
+            return [20, 2], self.step
+
+    ours = replace(OURS, models=ModelsConfig(executor))
+    before, after = Gateway(0), Gateway(1)
+    async with open_server(ours, gateway=before) as server:
+        assert before.asked == 6  # the seed on the validation problems
+        await server.pause_policy()
+        await server.serve_policy(after, 1)
+        await server.finish()
+        assert before.asked == 6
+        assert after.asked >= 8
+
+
+async def test_the_editor_writes_behind_the_cache(
+    tmp_path: Path, tiny_policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Editor:
+        fingerprint = "editor"
+        asked = 0
+
+        async def complete(self, messages: Any, params: SamplingParams) -> Completion:
+            self.asked += 1
+            assert params.max_tokens == 4096
+            return Completion("<modification>", Usage(1, 1, None))
+
+        async def close(self) -> None:
+            pass
+
+    editor = Editor()
+    monkeypatch.setattr("aflow_verl.models.stack.create_client", lambda settings, **_: editor)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-some")
+    ours = replace(OURS, env=EnvConfig(action_format="suggest", steps=2, problems=4))
+    server = SearchServer(ours, str(tmp_path), str(tiny_policy), 512)
+    await server.start()
+    asked: list[Message] = [{"role": "user", "content": "x"}]
+    assert await server.write(asked) == await server.write(asked) == "<modification>"
+    assert editor.asked == 1
+    totals = server._models.totals()
+    assert (totals["editor_calls"], totals["cost_usd"]) == (1, None)  # its price is unknown
     await server.close()

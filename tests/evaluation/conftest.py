@@ -1,40 +1,49 @@
 """An engine on the simulated benchmark: sandbox, scripted or simulated model, store in memory."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import pytest
 
 from aflow_verl.benchmarks.simulated import Simulated
-from aflow_verl.config import EvaluationConfig, ExecutorConfig
-from aflow_verl.evaluation.engine import Evaluator
+from aflow_verl.config import EvaluationConfig, ModelConfig, RacingConfig
+from aflow_verl.evaluation.engine import Engine
+from aflow_verl.evaluation.grades import MemoryStore
 from aflow_verl.models.landscape import LANDSCAPES
 from aflow_verl.models.simulated import SimulatedClient
 from aflow_verl.sandbox.limits import Limits
 from aflow_verl.sandbox.monty import MontySandbox
 from aflow_verl.types import Grade
+from aflow_verl.workflow.state import WorkflowState
+
+OPERATORS = ("Custom", "ScEnsemble", "Programmer")
 
 
-class MemoryStore:
-    """A grade store that remembers what was put, and in which portions."""
+class Recorder(MemoryStore):
+    """A grade store that remembers in which portions grades came."""
 
     def __init__(self) -> None:
-        self.grades: dict[tuple[str, str, str], Grade] = {}
+        super().__init__()
         self.portions: list[int] = []
+        self.reads = 0
 
-    def get_grades(self, state_hash: str, fingerprint: str, problem_ids: Iterable[str]) -> Mapping[str, Grade]:
-        keys = {problem_id: (state_hash, fingerprint, problem_id) for problem_id in problem_ids}
-        return {problem_id: self.grades[key] for problem_id, key in keys.items() if key in self.grades}
+    def get_grades(self, state_hash: str, fingerprint: str, problem_ids: Iterable[str]) -> Any:
+        self.reads += 1
+        return super().get_grades(state_hash, fingerprint, problem_ids)
 
     def put_grades(self, state_hash: str, fingerprint: str, grades: Iterable[Grade]) -> None:
         portion = list(grades)
         self.portions.append(len(portion))
-        self.grades.update({(state_hash, fingerprint, grade.problem_id): grade for grade in portion})
+        super().put_grades(state_hash, fingerprint, portion)
+
+    @property
+    def kept(self) -> list[Grade]:
+        return list(self._grades.values())
 
 
 @pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
+def store() -> Recorder:
+    return Recorder()
 
 
 @pytest.fixture
@@ -44,24 +53,48 @@ def benchmark() -> Simulated:
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[MontySandbox]:
-    async with MontySandbox(workers=4) as running:
+    async with MontySandbox(workers=8) as running:
         yield running
 
 
 @pytest.fixture
-def make_evaluator(sandbox: MontySandbox, benchmark: Simulated, store: MemoryStore) -> Callable[..., Evaluator]:
-    """``make_evaluator(model=..., sandbox=..., ...)``; without a model, the landscape ``one_good_edit``."""
+def make_engine(sandbox: MontySandbox, store: Recorder) -> Callable[..., Engine]:
+    """``make_engine(model=..., workflows=..., executor={...}, racing={...}, ...)``; without a model, the landscape
+    ``one_good_edit``."""
 
-    def make(**more: Any) -> Evaluator:
-        return Evaluator(
-            sandbox=more.pop("sandbox", sandbox),
+    def make(**more: Any) -> Engine:
+        return Engine(
+            workflows=more.pop("workflows", sandbox),
+            programs=more.pop("programs", sandbox),
             model=more.pop("model", SimulatedClient(LANDSCAPES["one_good_edit"])),
-            benchmark=benchmark,
             store=more.pop("store", store),
             limits=Limits(seconds=2.0),
-            executor=ExecutorConfig(kind="simulated", model="one_good_edit", **more.pop("executor", {})),
-            evaluation=EvaluationConfig(retries=3, backoff_s=0.001),
+            program_limits=Limits(seconds=2.0),
+            executor=ModelConfig(kind="simulated", model="one_good_edit", **more.pop("executor", {})),
+            evaluation=EvaluationConfig(retries=3, backoff_s=0.001, racing=RacingConfig(**more.pop("racing", {}))),
             **more,
         )
+
+    return make
+
+
+@pytest.fixture
+def make_workflow() -> Callable[[str], WorkflowState]:
+    """``make_workflow(body)``: a workflow whose ``__call__`` is ``body``, with custom, programmer and vote at hand."""
+
+    def make(body: str) -> WorkflowState:
+        lines = "\n".join(f"        {line}" for line in body.splitlines())
+        code = f"""\
+class Workflow:
+    def __init__(self, name, llm_config, dataset):
+        self.llm = create_llm_instance(llm_config)
+        self.custom = operator.Custom(self.llm)
+        self.programmer = operator.Programmer(self.llm)
+        self.vote = operator.ScEnsemble(self.llm)
+
+    async def __call__(self, problem):
+{lines}
+"""
+        return WorkflowState("simulated", code, "", OPERATORS)
 
     return make

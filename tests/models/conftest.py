@@ -1,5 +1,6 @@
-"""A tiny random chat model, loaded once."""
+"""A tiny random chat model, loaded once; scripted clients; time that passes at once."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,36 @@ class Scripted:
 @pytest.fixture
 def scripted() -> type[Scripted]:
     return Scripted
+
+
+class FakeTime:
+    """A clock that moves when nothing else does: to the end of the shortest sleep."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+        self._until: dict[object, float] = {}
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        me = object()
+        self.slept.append(seconds)
+        self._until[me] = until = self.now + seconds
+        try:
+            while self.now < until:
+                for _ in range(10):  # turns of the loop, in which others may have something to do
+                    await asyncio.sleep(0)
+                if until == min(self._until.values()):
+                    self.now = max(self.now, until)
+        finally:
+            del self._until[me]
+
+
+@pytest.fixture
+def fake_time() -> FakeTime:
+    return FakeTime()
 
 
 @pytest.fixture(scope="session")

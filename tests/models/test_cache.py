@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aflow_verl.errors import ModelUnavailable, UserError
+from aflow_verl.errors import ModelUnavailable, StorageError
 from aflow_verl.models.cache import CachedClient
 from aflow_verl.types import Message, SamplingParams, Usage
 
@@ -78,7 +78,65 @@ async def test_failures_are_not_kept(tmp_path: Path, scripted: Any) -> None:
     await client.close()
 
 
-def test_a_broken_file_is_named(tmp_path: Path, scripted: Any) -> None:
-    (tmp_path / "calls.sqlite").write_text("this is no database, and longer than a header " * 10)
-    with pytest.raises(UserError, match=r"calls\.sqlite"):
-        CachedClient(scripted(lambda text, params: text), tmp_path / "calls.sqlite")
+async def test_another_fingerprint_is_another_call(tmp_path: Path, scripted: Any) -> None:
+    inner = scripted(lambda text, params: inner.fingerprint)
+    client = CachedClient(inner, tmp_path / "calls.sqlite")
+    for weights in ("step1", "step2", "step1"):
+        inner.fingerprint = weights
+        assert client.fingerprint == weights
+        assert (await client.complete(ask("a"), GREEDY)).text == weights
+    assert len(inner.asked) == 2
+    await client.close()
+
+
+async def test_a_reply_during_which_the_model_changed_is_nobodys(tmp_path: Path, scripted: Any) -> None:
+    def answer(text: str, params: SamplingParams) -> str:
+        inner.fingerprint = f"step{len(inner.asked)}"
+        return text
+
+    inner = scripted(answer)
+    inner.fingerprint = "step0"
+    client = CachedClient(inner, tmp_path / "calls.sqlite")
+    await client.complete(ask("a"), GREEDY)
+    inner.fingerprint = "step0"
+    await client.complete(ask("a"), GREEDY)
+    assert len(inner.asked) == 2
+    await client.close()
+
+
+async def test_a_reply_that_could_not_be_written_is_not_paid_again(
+    tmp_path: Path, scripted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = scripted(lambda text, params: text)
+    client = CachedClient(inner, tmp_path / "calls.sqlite")
+    keep, full = client._replies.put, True
+
+    async def put(key: str, reply: Any) -> None:
+        if full:
+            raise StorageError("disk full")
+        await keep(key, reply)
+
+    monkeypatch.setattr(client._replies, "put", put)
+    for _ in range(2):
+        with pytest.raises(StorageError):
+            await client.complete(ask("a"), GREEDY)
+    full = False
+    assert (await client.complete(ask("a"), GREEDY)).text == "a"
+    assert (await client.complete(ask("a"), GREEDY)).cached
+    assert len(inner.asked) == 1
+    await client.close()
+
+
+async def test_closing_ends_the_calls_in_flight(tmp_path: Path, scripted: Any) -> None:
+    inner = scripted(lambda text, params: text)
+
+    async def hang(messages: list[Message], params: SamplingParams) -> Any:
+        await asyncio.Event().wait()
+
+    inner.complete = hang
+    client = CachedClient(inner, tmp_path / "calls.sqlite")
+    call = asyncio.create_task(client.complete(ask("a"), GREEDY))
+    await asyncio.sleep(0)
+    await client.close()
+    with pytest.raises(asyncio.CancelledError):
+        await call

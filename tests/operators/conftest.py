@@ -3,6 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from aflow_verl.operators.base import OperatorContext
 from aflow_verl.sandbox.result import RunResult
 from aflow_verl.types import Message
 
@@ -24,6 +25,13 @@ class Script:
     async def run(self, code: str) -> RunResult:
         self.programs.append(code)
         return self.results.pop(0)
+
+    def context(self, *, attempts: int = 1, public_tests: tuple[str, ...] = ()) -> OperatorContext:
+        return OperatorContext(self.model, self.run, self.malformed, attempts, public_tests)
+
+    def text(self, number: int = -1) -> str:
+        """What the last message of a model call said."""
+        return self.asked[number][-1]["content"]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ COUNTING = 'How many times does the letter "e" appear in "bee"?'
 
 
 async def test_custom_asks_the_input_under_its_instruction(script: Any) -> None:
-    custom = Custom(script.model, script.run, script.malformed)
+    custom = Custom(script.context())
     script.replies = [" four\n", "4"]
     assert await custom(input="2 + 2?", instruction="") == {"response": "four"}
     assert await custom(input="2 + 2?", instruction=" Short. ") == {"response": "4"}
@@ -30,7 +30,7 @@ async def test_custom_asks_the_input_under_its_instruction(script: Any) -> None:
 
 async def test_an_empty_reply_is_counted(script: Any) -> None:
     script.replies = ["  "]
-    assert await Custom(script.model, script.run, script.malformed)(input="x") == {"response": ""}
+    assert await Custom(script.context())(input="x") == {"response": ""}
     assert script.malformed == {"Custom/empty": 1}
 
 
@@ -44,13 +44,24 @@ async def test_an_empty_reply_is_counted(script: Any) -> None:
 )
 async def test_wrong_arguments_are_the_workflows_fault(script: Any, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidAction, match=message) as caught:
-        await Custom(script.model, script.run, script.malformed)(**arguments)
+        await Custom(script.context())(**arguments)
     assert caught.value.kind == "operator_arguments"
+
+
+async def test_what_the_constructor_was_given_is_a_default(script: Any) -> None:
+    """An option that the operator doesn't know has no effect: AFlow's graphs give the dataset to some of them."""
+    script.replies = ["4", "4", "4"]
+    custom = Custom(script.context())
+    await custom(**{"input": "x", "**": {"instruction": "Short.", "dataset": "MBPP"}})
+    await custom(**{"*": ["x", "Long."], "**": {"instruction": "Short."}})
+    assert [script.text(0), script.text(1)] == ["Short.\n\nx", "Long.\n\nx"]
+    with pytest.raises(InvalidAction, match="Custom: "):
+        await custom(**{"input": "x", "**": 3})
 
 
 async def test_positional_arguments(script: Any) -> None:
     script.replies = ["4"]
-    await Custom(script.model, script.run, script.malformed)(**{"*": ["2 + 2?", "Short."]})
+    await Custom(script.context())(**{"*": ["2 + 2?", "Short."]})
     assert script.asked[0][0]["content"] == "Short.\n\n2 + 2?"
 
 
@@ -64,7 +75,7 @@ async def test_positional_arguments(script: Any) -> None:
     ],
 )
 async def test_a_majority_needs_no_model(script: Any, solutions: list[str], problem: str, winner: str) -> None:
-    ensemble = ScEnsemble(script.model, script.run, script.malformed)
+    ensemble = ScEnsemble(script.context())
     assert await ensemble(solutions=solutions, problem=problem) == {"response": winner}
     assert not script.asked
 
@@ -73,6 +84,9 @@ async def test_a_majority_needs_no_model(script: Any, solutions: list[str], prob
     ("reply", "winner", "broken"),
     [
         ("C", "blue", 0),
+        (" c.", "blue", 0),
+        ("<thought>A and B differ.</thought>\n<solution_letter>C</solution_letter>", "blue", 0),
+        ("<solution_letter>B, then C</solution_letter>", "red", 1),
         ("The answer is C.", "blue", 0),
         ("B or C", "red", 1),
         ("D", "blue", 0),
@@ -85,17 +99,24 @@ async def test_without_a_majority_the_model_picks(script: Any, reply: str, winne
     """Half is no majority: red twice of four. What names no single option falls back to the largest group."""
     solutions = ["green", "red", "blue", "Red"] if winner == "red" else ["green", "red", "blue", "blue"]
     script.replies = [reply]
-    ensemble = ScEnsemble(script.model, script.run, script.malformed)
+    ensemble = ScEnsemble(script.context())
     result = await ensemble(solutions=solutions, problem="Which colour?")
     assert result == {"response": winner}
     assert script.malformed["ScEnsemble/letter"] == broken
     assert "C: blue" in script.asked[0][0]["content"]
 
 
+async def test_the_solution_itself_is_returned(script: Any) -> None:
+    """Graphs collect the dicts that operators return as well as the texts in them."""
+    solutions = [{"response": "red"}, {"response": "blue"}, {"response": "Red"}]
+    result = await ScEnsemble(script.context())(solutions=solutions)
+    assert result == {"response": {"response": "red"}}
+
+
 @pytest.mark.parametrize("solutions", [[], "text", 3, None])
 async def test_what_is_no_list_of_solutions(script: Any, solutions: Any) -> None:
     with pytest.raises(InvalidAction, match="solutions must be a list"):
-        await ScEnsemble(script.model, script.run, script.malformed)(solutions=solutions)
+        await ScEnsemble(script.context())(solutions=solutions)
 
 
 def test_agreement_is_on_numbers_only_where_a_number_is_asked_for() -> None:
@@ -127,7 +148,7 @@ async def test_programmer_returns_its_value_and_what_it_printed(
     script: Any, result: RunResult, output: str, printed: str
 ) -> None:
     script.replies, script.results = ['"bee".count("e")'], [result]
-    programmer = Programmer(script.model, script.run, script.malformed)
+    programmer = Programmer(script.context())
     reply = await programmer(problem=COUNTING)
     assert reply == {"code": '"bee".count("e")', "output": output, "printed": printed}
     assert script.programs == ['import math\n"bee".count("e")']
@@ -135,15 +156,18 @@ async def test_programmer_returns_its_value_and_what_it_printed(
     assert not script.malformed
 
 
-async def test_programmer_shows_the_analysis(script: Any) -> None:
-    script.replies, script.results = ["1"], [RunResult(1)]
-    await Programmer(script.model, script.run, script.malformed)(problem="p", analysis="two e's")
-    assert script.asked[0][-1]["content"] == "p\n\nAnalysis: two e's"
+@pytest.mark.parametrize("none", ["", "None", " None "])
+async def test_programmer_shows_the_analysis(script: Any, none: str) -> None:
+    script.replies, script.results = ["1", "1"], [RunResult(1), RunResult(1)]
+    programmer = Programmer(script.context())
+    await programmer(problem="p", analysis="two e's")
+    await programmer(problem="p", analysis=none)
+    assert [script.text(0), script.text(1)] == ["p\n\nAnalysis: two e's", "p"]
 
 
 async def test_a_failed_program_is_empty_whatever_it_printed(script: Any) -> None:
     script.replies, script.results = ["1 / 0"], [RunResult(None, "4", "ZeroDivisionError: division by zero")]
-    result = await Programmer(script.model, script.run, script.malformed)(problem="p")
+    result = await Programmer(script.context())(problem="p")
     assert result == {"code": "1 / 0", "output": "", "printed": ""}
     assert script.malformed == {"Programmer/failed": 1}
 
@@ -151,7 +175,7 @@ async def test_a_failed_program_is_empty_whatever_it_printed(script: Any) -> Non
 async def test_programmer_tries_again_with_the_error(script: Any) -> None:
     script.replies = ["", "1 / 0", "```python\ndef solve():\n    return 4\n```"]
     script.results = [RunResult(), RunResult(error="ZeroDivisionError"), RunResult(4)]
-    result = await Programmer(script.model, script.run, script.malformed, attempts=3)(problem="p")
+    result = await Programmer(script.context(attempts=3))(problem="p")
     assert result == {"code": "def solve():\n    return 4", "output": "4", "printed": ""}
     assert "it computed nothing" in script.asked[1][-1]["content"]
     assert "ZeroDivisionError" in script.asked[2][-1]["content"]
@@ -175,7 +199,7 @@ def test_extract_code(reply: str, code: str) -> None:
 
 async def test_the_catalog(script: Any) -> None:
     script.replies = ["4"]
-    call = operator_caller(["Custom"], script.model, script.run, script.malformed)
+    call = operator_caller(["Custom"], script.context())
     assert await call("Custom", {"input": "2 + 2?"}) == {"response": "4"}
     with pytest.raises(InvalidAction, match="no operator 'Programmer'; there are Custom") as caught:
         await call("Programmer", {"problem": "x"})

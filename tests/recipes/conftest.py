@@ -26,10 +26,14 @@ def _started(recipe: Recipe) -> int:
 
 
 @pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
-    """Runs ``main`` from the repository's root, without API keys, without visible GPUs and without a run."""
+def command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Outcome]:
+    """Runs ``main`` from the repository's root, without API keys, prepared data, visible GPUs and without a run."""
     monkeypatch.chdir(ROOT)
-    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AFLOW_VERL_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr("aflow_verl.run.run", _started)
 

@@ -46,15 +46,15 @@ FILES: dict[str, tuple[str, str]] = {
     "list for verl's section": ("trainer: [1]\n", "{}:1: trainer: expected a mapping, found [1]"),
     "unknown selector": (
         "search:\n  selector: pucct\n",
-        "{}:2: search.selector: 'pucct' is not one of puct, ucb, soft_mixed",
+        "{}:2: search.selector: 'pucct' is not one of puct, ucb, soft_mixed, thompson",
     ),
-    "fusion of a later version": (
-        "search:\n  fusion: trusted\n",
-        "{}:2: search.fusion: 'trusted' is not one of normalized, raw",
+    "fusion that there isn't": (
+        "search:\n  fusion: mean\n",
+        "{}:2: search.fusion: 'mean' is not one of normalized, trusted, raw",
     ),
     "executor that is not built": (
-        "models:\n  executor: {{kind: openai}}\n",
-        "{}:2: models.executor.kind: 'openai' is not one of local",
+        "models:\n  executor: {{kind: llama}}\n",
+        "{}:2: models.executor.kind: 'llama' is not one of local",
     ),
     "unknown benchmark": (
         "benchmark:\n  name: gsm\n",
@@ -122,13 +122,17 @@ OVERRIDES: dict[str, tuple[list[str], str]] = {
         [QWEN, "actor_rollout_ref.actor.strategy=deepspeed", *PLANNED],
         "actor_rollout_ref.actor.strategy: 'deepspeed' is not built yet; use fsdp2 or fsdp",
     ),
+    "Thompson sampling with a Q": (
+        [QUICKSTART, "search.selector=thompson"],
+        "search.selector: thompson has no use for Q, and search.rl_weight is 0.7",
+    ),
     "group of one": (
         [QUICKSTART, "actor_rollout_ref.rollout.n=1"],
         "actor_rollout_ref.rollout.n: 1 session a group leaves nothing",
     ),
     "benchmark without its file": (
-        [QWEN, "benchmark.path=null", *PLANNED],
-        "benchmark.path: gsm8k needs a file, and none is named; set benchmark.path to a JSON-lines file",
+        [QUICKSTART, "benchmark.name=gsm8k"],
+        "benchmark.path: gsm8k needs data: run 'aflow-verl data prepare gsm8k' once, or name a folder",
     ),
     "unknown operator": (
         [QUICKSTART, "env.operators=[Custom,ScEnsembel]"],
@@ -148,16 +152,22 @@ OVERRIDES: dict[str, tuple[list[str], str]] = {
     ),
     "task that evaluates answers": (
         [QUICKSTART, "benchmark.tasks=[letter_counting,spiral_matrix]"],
-        "benchmark.tasks: spiral_matrix can't be used: its verifier evaluates answers as code",
+        "sandbox.programs: the task spiral_matrix is graded by CPython programs, which 'monty' can't run; set it to "
+        "process",
     ),
     "executor without its key": (
         [QUICKSTART, "models.executor.kind=anthropic", "models.executor.model=claude-haiku-4-5"],
         "override 'models.executor.kind=anthropic': models.executor.kind: anthropic needs the environment variable "
         "ANTHROPIC_API_KEY",
     ),
+    "editor without its key": (
+        [QUICKSTART, "env.action_format=suggest", "data.max_response_length=32", "models.editor.key_variable=MY_KEY"],
+        "override 'models.editor.key_variable=MY_KEY': models.editor.key_variable: anthropic needs the environment "
+        "variable MY_KEY, which is not set",
+    ),
     "fewer GPUs than asked for": (
         [QWEN, "--check", "--assume", "gpus=4,gpu_gb=80"],
-        "recipes/qwen7b.yaml:67: trainer.n_gpus_per_node: 8 GPUs asked for, 4 assumed",
+        "recipes/qwen7b.yaml:65: trainer.n_gpus_per_node: 8 GPUs asked for, 4 assumed",
     ),
     "GPUs too small": ([QWEN, "--check", "--assume", "gpus=8,gpu_gb=24"], "actor_rollout_ref.model.path: needs about"),
     "packed rows without flash-attention": (
@@ -254,8 +264,8 @@ def test_run_directory_that_cant_be_written(
 
 def test_gsm8k_file_with_too_few_problems(command: Callable[..., Any], tmp_path: Path) -> None:
     data = tmp_path / "gsm8k.jsonl"
-    data.write_text('{"question": "1 + 1?", "answer": "#### 2"}\n' * 10)
-    message = "benchmark.path: 10 problems, and the splits need 3319; make train, validation or heldout smaller"
+    data.write_text("".join(f'{{"question": "{k} + 1?", "answer": "#### {k + 1}"}}\n' for k in range(10)))
+    message = f"benchmark.path: gsm8k has 10 different problems ({data}), and the recipe asks for 1319; make train"
     refused(command(QWEN, f"benchmark.path={data}", *PLANNED), message)
 
 

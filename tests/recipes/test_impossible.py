@@ -83,6 +83,18 @@ IMPOSSIBLE: dict[str, tuple[list[str], str]] = {
     ),
     "store without a name": ([QUICKSTART, "store.path=''"], "store.path: is empty; name a file"),
     "store is a directory": ([QUICKSTART, "run_dir=.", "store.path=recipes"], "store.path: 'recipes' is no file"),
+    "another database": (
+        [QUICKSTART, "store.url=mysql://host/x"],
+        "store.url: mysql://host/x is no store; write sqlite",
+    ),
+    "a password in the recipe": (
+        [QUICKSTART, "store.url=postgresql://me:secret@host/x"],
+        "store.url: has a password, which would stand in the run directory's files; leave it out, and use PGPASSWORD",
+    ),
+    "a shared file that is anywhere": (
+        [QUICKSTART, "store.url=sqlite:///shared.sqlite"],
+        "store.url: shared.sqlite is a relative path; write it in full",
+    ),
     "run directory of the kernel": ([QUICKSTART, "run_dir=/proc/x/y"], "run_dir: /proc can't be written to"),
     "run directory of nobody": ([QUICKSTART, "run_dir='~no_such_user/runs'"], "run_dir: '~no_such_user/runs': "),
     "run directory with a long name": ([QUICKSTART, f"run_dir={'x' * 300}"], "File name too long"),
@@ -138,7 +150,7 @@ IMPOSSIBLE: dict[str, tuple[list[str], str]] = {
     ),
     "unknown landscape": (
         [QUICKSTART, "models.executor.kind=simulated", "models.executor.model=x", "benchmark.name=simulated"],
-        "models.executor.model: a simulated executor knows the landscapes",
+        "models.executor.model: a simulated model knows the landscapes",
     ),
     "model of nobody": (
         [QUICKSTART, "actor_rollout_ref.model.path='~no_such_user/m'"],

@@ -62,7 +62,7 @@ def test_the_7b_recipe_names_all_that_is_missing_here(command: Callable[..., Any
     outcome = command("recipes/qwen7b.yaml", "--check")
     assert outcome.code == 2
     assert len(outcome.err.splitlines()) == 1
-    for thing in ("8 GPUs", "ANTHROPIC_API_KEY", "gsm8k.jsonl", "recipes/qwen7b.yaml:"):
+    for thing in ("8 GPUs", "ANTHROPIC_API_KEY", "the data of gsm8k", "recipes/qwen7b.yaml:"):
         assert thing in outcome.err
     assert "found; run on a machine with GPUs" in outcome.out
 

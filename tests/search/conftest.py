@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -53,3 +55,30 @@ def garden() -> Garden:
 def scores() -> Callable[..., dict[str, float]]:
     """``scores(1, 0)``: problems p0, p1 with these scores."""
     return lambda *values: {f"p{i}": float(value) for i, value in enumerate(values)}
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """URL of a server that the session starts."""
+    pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
+    path = Path(__file__).parents[1] / "reference" / "postgresql_server.py"
+    spec = importlib.util.spec_from_file_location("postgresql_server", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.postgresql_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a new store may be, in each database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'tree.sqlite'}"
+    import psycopg
+
+    server: str = request.getfixturevalue("postgresql")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS aflow_verl CASCADE")
+    return server

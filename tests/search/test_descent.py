@@ -3,13 +3,13 @@ import math
 import numpy as np
 import pytest
 
+from aflow_verl.config import SearchConfig
 from aflow_verl.search.catalog import select
 from aflow_verl.search.descent import back_up, is_full, priors
 from aflow_verl.search.qvalues import QSnapshot, QValue
 from aflow_verl.search.selection import SearchExhausted
-from aflow_verl.search.settings import SearchSettings
 
-PLAIN = SearchSettings(rl_weight=0.0)
+PLAIN = SearchConfig(rl_weight=0.0)
 
 
 def rng():
@@ -17,10 +17,10 @@ def rng():
 
 
 def test_priors_share_what_is_known():
-    assert priors([None, None]) == [0.5, 0.5]
-    found = priors([None, math.log(0.6), math.log(0.2)])
+    assert priors(np.array([np.nan, np.nan])).tolist() == [0.5, 0.5]
+    found = priors(np.log([np.nan, 0.6, 0.2]))
     assert found == pytest.approx([1 / 3, 0.5, 1 / 6])  # 2/3 shared 3 to 1
-    assert priors([-1e6, -1e6]) == [0.5, 0.5]
+    assert priors(np.array([-1e6, -1e6])).tolist() == [0.5, 0.5]
 
 
 def test_progressive_widening_counts_children_against_visits(garden):
@@ -54,7 +54,7 @@ def test_puct_by_hand(garden, scores):
 
 def test_ucb_by_hand(garden, scores):
     tree = garden.tree("ab", grades={"b": scores(1, 1)}, visits="aaa")
-    choice = select(tree, None, SearchSettings(selector="ucb", rl_weight=0.0, first_play=0.5), rng())
+    choice = select(tree, None, SearchConfig(selector="ucb", rl_weight=0.0, first_play=0.5), rng())
     here, child = choice.parts[:2]
     assert here["score"] == pytest.approx(0.0 + 1.414 * math.sqrt(math.log(4) / 3))
     assert child["score"] == pytest.approx(1.0 + 1.414 * math.sqrt(math.log(4) / 0.5)), "unvisited, yet finite"
@@ -71,7 +71,7 @@ def test_q_leads_to_the_promising_branch(garden, scores):
     tree = garden.tree("ab", "ac", grades={"b": scores(1, 0), "c": scores(1, 0)}, visits="aabcbc")
     for loved in "bc":
         q = QSnapshot(1, {garden.id(n): QValue(0.5 if n == loved else 0.0, None, 1) for n in "abc"})
-        choice = select(tree, q, SearchSettings(rl_weight=0.5), rng())
+        choice = select(tree, q, SearchConfig(rl_weight=0.5), rng())
         assert garden.name(choice.node_id) == loved
         assert choice.alpha_effective == 0.5
         assert (choice.own_q, choice.inherited_q, choice.snapshot_own_q) == (choice.candidates, 0, choice.candidates)
@@ -84,7 +84,7 @@ def test_new_nodes_inherit_and_are_counted(garden, scores):
     garden.add(overlay, "ac", scores(1, 1, 1))
     overlay.visit(garden.id("a"))
     q = QSnapshot(1, {garden.id("a"): QValue(0.3, None, 1), garden.id("b"): QValue(0.1, None, 1)})
-    choice = select(overlay, q, SearchSettings(widening_k=9.0), rng())
+    choice = select(overlay, q, SearchConfig(widening_k=9.0), rng())
     at_root = [part for part in choice.parts if part["at"] == tree.root_id]
     assert {garden.name(p["node"]): (p["v"], p["inherited"]) for p in at_root} == {
         "a": (0.3, False),
@@ -99,7 +99,7 @@ def test_a_full_node_sends_the_search_below_it(garden):
     tree = garden.tree("ab", "ac", visits="a")  # 2 children at 2 * sqrt(1)
     choice = select(tree, None, PLAIN, rng())
     assert garden.name(choice.node_id) in "bc"
-    roomy = SearchSettings(rl_weight=0.0, widening_k=3.0)
+    roomy = SearchConfig(rl_weight=0.0, widening_k=3.0)
     assert any(part["edit_here"] and part["at"] == tree.root_id for part in select(tree, None, roomy, rng()).parts)
 
 
@@ -116,10 +116,10 @@ def test_dead_ends_are_left_out(garden, scores):
     )
 
 
-@pytest.mark.parametrize("selector", ["puct", "ucb", "soft_mixed"])
+@pytest.mark.parametrize("selector", ["puct", "ucb", "soft_mixed", "thompson"])
 def test_nothing_left_is_said(garden, selector):
     with pytest.raises(SearchExhausted):
-        select(garden.tree("ab"), None, SearchSettings(selector=selector), rng(), expandable=lambda i: False)
+        select(garden.tree("ab"), None, SearchConfig(selector=selector), rng(), expandable=lambda i: False)
 
 
 def test_equal_candidates_do_not_depend_on_their_order(garden, scores):

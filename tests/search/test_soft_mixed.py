@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from aflow_verl.config import SearchConfig, SoftMixedConfig
 from aflow_verl.search.catalog import select
 from aflow_verl.search.qvalues import QSnapshot, QValue
-from aflow_verl.search.settings import SearchSettings, SoftMixedSettings
 from aflow_verl.search.soft_mixed import draw, soft_mixed_probabilities
 
-AFLOW = SearchSettings(selector="soft_mixed", rl_weight=0.0)
+AFLOW = SearchConfig(selector="soft_mixed", rl_weight=0.0)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_the_choices_are_those_of_a_plain_transcription(garden, scores):
 def test_q_enters_before_the_softmax(garden, scores):
     tree = garden.tree("ab", grades={"a": scores(0, 1), "b": scores(0, 1)})
     q = QSnapshot(1, {garden.id("b"): QValue(0.2, None, 1)}, gamma=0.5)
-    choice = select(tree, q, SearchSettings(selector="soft_mixed", rl_weight=0.5), np.random.default_rng(0))
+    choice = select(tree, q, SearchConfig(selector="soft_mixed", rl_weight=0.5), np.random.default_rng(0))
     by_name = {garden.name(part["node"]): part for part in choice.parts}
     assert by_name["b"]["score"] == pytest.approx(0.55)  # .5 * .5 + .5 * (.5 + .5 * .2)
     assert by_name["a"]["score"] == 0.5
@@ -74,5 +74,5 @@ def test_only_what_can_be_edited_is_in_the_pool(garden, scores):
     tree = garden.tree("ab", "ac", grades={"b": scores(1)})
     choice = select(tree, None, AFLOW, np.random.default_rng(0), expandable=lambda i: i == garden.id("c"))
     assert garden.name(choice.node_id) == "c"
-    only_seed = SearchSettings(selector="soft_mixed", soft_mixed=SoftMixedSettings(sample=1))
+    only_seed = SearchConfig(selector="soft_mixed", soft_mixed=SoftMixedConfig(sample=1))
     assert garden.name(select(tree, None, only_seed, np.random.default_rng(0)).node_id) == "a"

@@ -1,10 +1,8 @@
-import os
-import signal
-import sqlite3
-import subprocess
-import sys
+"""What every store keeps to, in SQLite and in PostgreSQL."""
+
+import multiprocessing
 import threading
-from pathlib import Path
+import time
 
 import pytest
 
@@ -14,10 +12,7 @@ from aflow_verl.search.qvalues import QSnapshot, QValue
 from aflow_verl.search.store import Store
 from aflow_verl.types import Grade
 
-
-@pytest.fixture
-def path(tmp_path) -> Path:
-    return tmp_path / "run" / "tree.sqlite"
+FORK = multiprocessing.get_context("fork")
 
 
 def experience(step: int, modification: str = "vote") -> ExperienceRecord:
@@ -48,12 +43,12 @@ def contents(tree) -> list:
     return [(node, tree.children(node.id), tree.tried(node.id)) for node in tree]
 
 
-def test_grades_are_kept_per_workflow_and_executor(path):
+def test_grades_are_kept_per_workflow_and_executor(url):
     grade = Grade("p0", 0.5, "42", None, 3, 0.01)
-    with Store(path) as store:
+    with Store(url) as store:
         store.put_grades("w", "model@1", [grade, Grade("p1", 0.0, error="boom")])
         store.put_grades("w", "model@1", [Grade("p0", 1.0)])
-    with Store(path) as store:
+    with Store(url) as store:
         assert store.get_grades("w", "model@1", ["p1", "p0", "p9"]) == {
             "p1": Grade("p1", 0.0, error="boom"),
             "p0": grade,
@@ -62,16 +57,16 @@ def test_grades_are_kept_per_workflow_and_executor(path):
         assert store.get_grades("v", "model@1", ["p0"]) == {}
 
 
-def test_a_tree_comes_back_as_of_any_step(garden, path):
-    with Store(path) as store:
+def test_a_tree_comes_back_as_of_any_step(garden, url):
+    with Store(url) as store:
         trees = written(garden, store, 3)
-    with Store(path) as store:
+    with Store(url) as store:
         for step, tree in enumerate(trees):
             assert contents(store.load_tree("toy", step)) == contents(tree)
 
 
-def test_a_step_that_was_cut_short_does_not_count(garden, path):
-    with Store(path) as store:
+def test_a_step_that_was_cut_short_does_not_count(garden, url):
+    with Store(url) as store:
         trees = written(garden, store, 1)
         overlay = trees[1].overlay()
         garden.add(overlay, "az")
@@ -84,13 +79,13 @@ def test_a_step_that_was_cut_short_does_not_count(garden, path):
         assert garden.id("z") in store.load_tree("toy", 9)
 
 
-def test_a_committed_delta_is_not_replaced(garden, path):
-    with Store(path) as store:
+def test_a_committed_delta_is_not_replaced(garden, url):
+    with Store(url) as store:
         trees = written(garden, store, 1)
         first, second = trees[1].overlay(), trees[1].overlay()
         garden.add(first, "ay")
         garden.add(second, "az")
-        with pytest.raises(ValueError, match=r"tree\.sqlite: delta 's9' of toy at step 1 is committed already"):
+        with pytest.raises(ValueError, match=r"delta 's9' of toy at step 1 is committed already"):
             store.put_delta("toy", 1, "s9", second.delta())
         assert contents(store.load_tree("toy", 9)) == contents(trees[1])
         store.put_delta("toy", 2, "s9", first.delta())
@@ -99,8 +94,8 @@ def test_a_committed_delta_is_not_replaced(garden, path):
         assert garden.names(n.id for n in store.load_tree("toy", 9)) == "abz", "until then the last one counts"
 
 
-def test_forget_after_goes_back_to_the_checkpoint_and_keeps_grades(garden, path):
-    with Store(path) as store:
+def test_forget_after_goes_back_to_the_checkpoint_and_keeps_grades(garden, url):
+    with Store(url) as store:
         trees = written(garden, store, 3)
         store.put_grades("w", "m", [Grade("p0", 1.0)])
         store.forget_after(1)
@@ -115,8 +110,8 @@ def test_forget_after_goes_back_to_the_checkpoint_and_keeps_grades(garden, path)
         assert garden.names(n.id for n in store.load_tree("toy", 99)) == "aby"
 
 
-def test_q_and_experience_as_of_a_step(garden, path):
-    with Store(path) as store:
+def test_q_and_experience_as_of_a_step(garden, url):
+    with Store(url) as store:
         written(garden, store, 3)
         assert store.get_q(0) is None
         assert store.get_q(2) == QSnapshot(2, {garden.id("a"): QValue(0.2, None, 2)})
@@ -131,8 +126,8 @@ def test_q_and_experience_as_of_a_step(garden, path):
         assert len(store.load_experience("other", 3)) == 0
 
 
-def test_benchmarks_do_not_mix(garden, path):
-    with Store(path) as store:
+def test_benchmarks_do_not_mix(garden, url):
+    with Store(url) as store:
         written(garden, store, 1)
         store.put_root("second", garden.state("q"))
         assert len(store.load_tree("second", 9)) == 1
@@ -143,16 +138,16 @@ def test_benchmarks_do_not_mix(garden, path):
         store.put_root("toy", garden.state("a"))
 
 
-def test_meta(path):
-    with Store(path) as store:
+def test_meta(url):
+    with Store(url) as store:
         assert store.get_meta("best", 7) == 7
         store.put_meta("best", {"node": "x", "score": 0.5})
         store.put_meta("best", {"node": "y", "score": 0.6})
         assert store.get_meta("best") == {"node": "y", "score": 0.6}
 
 
-def test_threads_share_one_store(path):
-    with Store(path) as store:
+def test_threads_share_one_store(url):
+    with Store(url) as store:
 
         def write(worker: int) -> None:
             for i in range(10):
@@ -167,88 +162,128 @@ def test_threads_share_one_store(path):
             assert len(store.get_grades(f"w{worker}", "m", [f"p{i}" for i in range(10)])) == 10
 
 
-def test_a_file_of_something_else_is_named(path):
-    path.parent.mkdir()
-    path.write_text("these are not the bytes of a database, " * 100)
-    with pytest.raises(UserError, match=r"tree\.sqlite: is damaged or no store"):
-        Store(path)
-    path.unlink()
-    other = sqlite3.connect(path)
-    other.execute("CREATE TABLE songs (title TEXT)")
-    other.commit()
-    other.close()
-    with pytest.raises(UserError, match=r"tree\.sqlite: is a database of another program"):
-        Store(path)
+def test_texts_that_no_database_takes_come_back_as_they_were(url):
+    odd = [Grade(f"p{text}", 0.5, text, text) for text in ("nul \x00", "half a pair \ud800", "\x01escaped", "\\ ü 🙂")]
+    with Store(url) as store:
+        store.put_grades("w", "m", odd)
+    with Store(url) as store:
+        assert list(store.get_grades("w", "m", [grade.problem_id for grade in odd]).values()) == odd
 
 
-def test_another_schema_is_named(path):
-    Store(path).close()
-    raw = sqlite3.connect(path)
-    raw.execute("PRAGMA user_version = 99")
-    raw.close()
-    with pytest.raises(UserError, match=r"tree\.sqlite: has store schema 99, .* reads schema 1"):
-        Store(path)
+def test_many_grades_at_once(url):
+    grades = [Grade(f"p{i}", i / 2000) for i in range(1201)]
+    with Store(url) as store:
+        store.put_grades("w", "m", grades)
+        store.put_grades("w", "m", [])
+        found = store.get_grades("w", "m", [f"p{i}" for i in reversed(range(1300))])
+    assert list(found.values()) == grades[::-1]
 
 
-def test_a_truncated_file_is_named(path):
-    with Store(path) as store:
-        store.put_grades("w", "m", [Grade(f"p{i}", 1.0, "x" * 500) for i in range(200)])
-    os.truncate(path, path.stat().st_size // 2)
-    with pytest.raises(UserError, match=r"tree\.sqlite: is damaged"):
-        Store(path)
+def test_runs_of_one_store_share_grades_and_experience_and_nothing_else(garden, url):
+    with Store(url, "one") as one, Store(url, "two") as two:
+        trees = written(garden, one, 2)
+        one.put_grades("w", "m", [Grade("p0", 1.0)])
+        one.put_meta("best", 1)
+        two.put_root("toy", garden.state("q"))
+        assert len(two.load_tree("toy", 9)) == 1
+        assert two.get_q(9) is None
+        assert two.get_meta("best") is None
+        assert two.get_grades("w", "m", ["p0"])
+        two.put_experience("toy", [experience(1), experience(1, "own"), experience(7, "later")])
+        assert [r.modification for r in two.load_experience("toy", 1)] == ["vote", "vote", "own"], "others' first, once"
+        assert [r.modification for r in one.load_experience("toy", 0)] == ["vote", "own", "later"]
+        two.forget_after(0)
+        assert contents(one.load_tree("toy", 9)) == contents(trees[2]), "a run forgets for itself alone"
+        assert [r.step for r in one.load_experience("toy", 9)] == [1, 2]
+        assert one.get_q(9) is not None
 
 
-def test_a_full_disk_is_infrastructure_and_loses_nothing(path):
-    with Store(path) as store:
-        store.put_grades("kept", "m", [Grade("p0", 1.0)])
-        pages = store._database._connection.execute("PRAGMA page_count").fetchone()[0]
-        store._database._connection.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(StorageError, match=r"tree\.sqlite: database or disk is full"):
-            store.put_grades("lost", "m", [Grade(f"p{i}", 1.0, "x" * 5000) for i in range(20)])
-        assert store.get_grades("lost", "m", ["p0"]) == {}, "all of a transaction or none"
-        store._database._connection.execute("PRAGMA max_page_count = 100000")
-        store.put_grades("later", "m", [Grade("p0", 1.0)])
-    with Store(path) as store:
-        assert store.get_grades("kept", "m", ["p0"])
-        assert store.get_grades("later", "m", ["p0"])
+def test_a_closed_store_says_so(url):
+    store = Store(url)
+    store.close()
+    for use in (lambda: store.get_meta("best"), lambda: store.put_meta("best", 1)):
+        with pytest.raises(StorageError, match="is closed"):
+            use()
 
 
-def test_a_folder_that_is_no_folder_is_infrastructure(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="can't be opened"):
-        Store(tmp_path / "file" / "tree.sqlite")
+def test_a_server_that_drops_its_connections_stops_nothing(postgresql):
+    import psycopg
+
+    with Store(postgresql, "dropped") as store:
+        store.put_meta("before", 1)
+        with psycopg.connect(postgresql, autocommit=True) as admin:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        store.put_meta("after", 2)
+        assert (store.get_meta("before"), store.get_meta("after")) == (1, 2)
+        store.keep_good_copy()  # the server's own affair
 
 
-WRITER = """
-import sys
-from aflow_verl.search.store import Store
-from aflow_verl.types import Grade
-store = Store(sys.argv[1])
-i = int(sys.argv[2])
-while True:
-    store.put_grades(f"w{i}", "m", [Grade("p0", 1.0), Grade("p1", 0.5)])
-    store.put_meta("last", i)
-    print(i, flush=True)
-    i += 1
-"""
+def test_a_server_without_its_tables_is_infrastructure(postgresql):
+    import psycopg
+
+    with Store(postgresql, "gone") as store:
+        with psycopg.connect(postgresql, autocommit=True) as admin:
+            admin.execute("DROP SCHEMA aflow_verl CASCADE")
+        with pytest.raises(StorageError, match="does not exist") as failure:
+            store.get_meta("before")
+        assert not failure.value.retryable
 
 
-@pytest.mark.parametrize("writes", [1, 7, 30])
-def test_every_acknowledged_record_survives_kill_9(path, writes):
-    acknowledged: list[int] = []
-    process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path), "0"], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        acknowledged.append(int(line))
-        if len(acknowledged) == writes:
-            os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert process.returncode == -signal.SIGKILL
-    with Store(path) as store:
-        assert store.get_meta("last") >= acknowledged[-1]
-        for i in acknowledged:
-            assert set(store.get_grades(f"w{i}", "m", ["p0", "p1"])) == {"p0", "p1"}
-        beyond = store.get_grades(f"w{acknowledged[-1] + 1}", "m", ["p0", "p1"])
-        assert len(beyond) in (0, 2), "a transaction is there whole or not at all"
+def test_a_newer_server_is_named(postgresql):
+    import psycopg
+
+    Store(postgresql).close()
+    with psycopg.connect(postgresql, autocommit=True) as admin:
+        admin.execute("UPDATE aflow_verl.schema_version SET version = 99")
+    try:
+        with pytest.raises(UserError, match="has store schema 99"):
+            Store(postgresql)
+    finally:
+        with psycopg.connect(postgresql, autocommit=True) as admin:
+            admin.execute("DROP SCHEMA aflow_verl CASCADE")
+
+
+def _count(url: str, run: str) -> None:
+    with Store(url, run) as store:
+        for i in range(30):
+            store.put_grades("shared", "m", [Grade(f"p{i}", 1.0), Grade(f"q{i}", 1.0)])
+            store.put_grades(run, "m", [Grade(f"p{i}", 1.0)])
+            store.put_meta("count", i)
+
+
+def test_processes_write_at_once_from_the_first_moment_on(url):
+    """They find no store yet. Whoever reads meanwhile sees both grades of a put, or none."""
+    runs = ("one", "two", "three")
+    writers = [FORK.Process(target=_count, args=(url, run)) for run in runs]  # forked: an import takes seconds
+    for writer in writers:
+        writer.start()
+    problems = [f"{letter}{i}" for i in range(30) for letter in "pq"]
+    with Store(url) as store:
+        while any(writer.is_alive() for writer in writers):
+            assert len(store.get_grades("shared", "m", problems)) % 2 == 0
+            time.sleep(0.01)
+        assert [writer.exitcode for writer in writers] == [0, 0, 0]
+        assert len(store.get_grades("shared", "m", problems)) == 60
+        for run in runs:
+            assert len(store.get_grades(run, "m", problems)) == 30
+    for run in runs:
+        with Store(url, run) as store:
+            assert store.get_meta("count") == 29
+
+
+def test_a_step_is_committed_before_the_eyes_of_others_all_at_once(garden, url):
+    with Store(url, "run") as writer, Store(url, "run") as reader:
+        writer.put_root("toy", garden.state("a"))
+        tree = writer.load_tree("toy", 0)
+        overlays = [tree.overlay() for _ in range(20)]
+        for i, overlay in enumerate(overlays):
+            garden.add(overlay, "a" + "bcdefghijklmnopqrstu"[i])
+            writer.put_delta("toy", 1, f"s{i}", overlay.delta())
+        sizes = {len(reader.load_tree("toy", 1))}
+        committing = threading.Thread(target=writer.commit_step, args=("toy", 1, [f"s{i}" for i in range(20)]))
+        committing.start()
+        while committing.is_alive():
+            sizes.add(len(reader.load_tree("toy", 1)))
+        committing.join()
+        assert len(reader.load_tree("toy", 1)) == 21
+    assert sizes <= {1, 21}

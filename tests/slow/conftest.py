@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from aflow_verl.config import KEY_VARIABLES
+
 RECIPE = Path(__file__).parents[1] / "recipes" / "ci_tiny.yaml"
 LIMIT_SECONDS = 600
 
@@ -48,10 +50,11 @@ class WholeRun:
 
 @pytest.fixture
 def start_run(tiny_policy: Path, tmp_path: Path) -> Iterator[Callable[..., WholeRun]]:
-    """``start_run("key=value", ...)``: the command of a recipe, on this test's run directory."""
+    """``start_run("key=value", ..., NAME="value")``: the command of a recipe, on this test's run directory, with these
+    environment variables and no API keys but them."""
     started: list[WholeRun] = []
 
-    def start(*overrides: str) -> WholeRun:
+    def start(*overrides: str, **variables: str) -> WholeRun:
         run_dir = tmp_path / "run"
         command = [
             sys.executable,
@@ -64,7 +67,8 @@ def start_run(tiny_policy: Path, tmp_path: Path) -> Iterator[Callable[..., Whole
             *overrides,
         ]
         # verl reads its platform from the recipe here, not from this process's tests.
-        environment = {name: value for name, value in os.environ.items() if name != "VERL_PLATFORM"}
+        hidden = ("VERL_PLATFORM", *KEY_VARIABLES.values())
+        environment = {name: value for name, value in os.environ.items() if name not in hidden} | variables
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
         )

@@ -41,7 +41,10 @@ def test_version() -> None:
         ("_save_checkpoint", []),
         ("on_init_end", []),
         ("on_train_begin", []),
+        ("on_sample_end", []),
         ("on_step_end", []),
+        ("get_llm_client", []),
+        ("fit", ["agent_loop_manager"]),
         ("step", ["metrics", "timing_raw"]),
         ("_compute_old_log_prob", ["batch", "metrics"]),
         ("_compute_advantage", ["batch", "metrics"]),
@@ -67,6 +70,16 @@ def test_a_step_saves_its_checkpoint_after_step_and_before_on_step_end() -> None
     assert (
         source.index("on_step_end()") < source.index("_consume_sync_metrics()") < source.index("logger.log(data=metr")
     )
+
+
+def test_the_rollout_servers_sleep_from_the_end_of_sampling_to_the_weight_sync() -> None:
+    """So whoever asks the policy pauses in ``on_sample_end``, and goes on after ``on_init_end`` or ``on_step_end``."""
+    assert "update_weights(self.global_steps)" in inspect.getsource(PPOTrainerSync.on_init_end)
+    assert "update_weights(self.global_steps)" in inspect.getsource(PPOTrainerSync.on_step_end)
+    assert "sleep_replicas()" in inspect.getsource(PPOTrainerSync.on_sample_end)
+    init, once = inspect.getsource(PPOTrainer.init), inspect.getsource(PPOTrainer._step_once)
+    assert init.index("self._setup()") < init.index("self.on_init_end()")
+    assert once.index("replay_buffer.sample(") < once.index("self.on_sample_end()") < once.index("_update_actor(")
 
 
 def test_loggers_are_a_dict_of_objects_with_log() -> None:

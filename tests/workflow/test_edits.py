@@ -169,3 +169,58 @@ def test_labels() -> None:
     assert labels(3) == labels(12)[:3]
     with pytest.raises(ValueError, match="37 edits"):
         labels(37)
+
+
+CODE_SPACE = EditSpace(operators=("Custom", "CustomCodeGenerate", "ScEnsemble", "Test", "AnswerGenerate"))
+CODE_SEED = seed_state("humaneval", CODE_SPACE.operators, code_task=True)
+
+
+def code_walk(*keys: str) -> WorkflowState:
+    state = CODE_SEED
+    for key in keys:
+        state = apply_edit(state, key, CODE_SPACE)
+    return state
+
+
+def test_the_edits_of_a_code_task() -> None:
+    """Test needs a solution, so it can only follow."""
+    assert [edit.key for edit in legal_edits(CODE_SEED, CODE_SPACE)] == [
+        "replace:0:Custom",
+        "replace:0:AnswerGenerate",
+        "samples:0:3",
+        "instruct:0:step_by_step",
+        "instruct:0:answer_only",
+        "instruct:0:list_items",
+        "insert:1:Custom:check",
+        "insert:1:CustomCodeGenerate:check",
+        "insert:1:Test",
+        "insert:1:AnswerGenerate",
+        "stop",
+    ]
+
+
+def test_code_pipelines_keep_their_entry_point() -> None:
+    for keys in ((), ("replace:0:Custom",), ("insert:1:Test",), ("insert:1:CustomCodeGenerate:check", "samples:1:3")):
+        state = code_walk(*keys)
+        pipeline = read(state.code, state.prompts)
+        assert pipeline is not None
+        assert pipeline.code_task
+        assert "async def __call__(self, problem, entry_point):" in state.code
+
+
+def test_a_test_step_is_neither_first_nor_voted_over() -> None:
+    state = code_walk("insert:1:Test")
+    keys = {edit.key for edit in legal_edits(state, CODE_SPACE)}
+    assert "remove:1" in keys
+    assert not keys & {"remove:0", "samples:1:3"}
+    voted = code_walk("insert:1:Custom:check", "samples:1:3", "replace:1:Test")
+    assert pipeline_of(voted)[1] == Step("Test")
+
+
+def test_operators_of_code_tasks_are_not_offered_elsewhere() -> None:
+    state = seed_state("hotpotqa", CODE_SPACE.operators)
+    keys = [edit.key for edit in legal_edits(state, CODE_SPACE)]
+    assert "replace:0:AnswerGenerate" in keys
+    assert not [key for key in keys if "Test" in key or "CustomCodeGenerate" in key]
+    answered = apply_edit(state, "insert:1:AnswerGenerate", CODE_SPACE)
+    assert 'Draft answer: {solution}"))["answer"]' in answered.code

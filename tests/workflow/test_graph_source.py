@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from aflow_verl.errors import InvalidAction
-from aflow_verl.workflow.graph_source import normalize_code, strip_header, with_header
+from aflow_verl.workflow.graph_source import normalize_code, strip_header, takes_entry_point, with_header
 from aflow_verl.workflow.parse import parse_code_reply
 from aflow_verl.workflow.state import SEED_CODE, WorkflowState, seed_state
 
@@ -108,3 +108,12 @@ def test_what_typing_lacks_in_the_interpreter_is_refused_by_name() -> None:
     fine = "from typing import cast\n" + SEED_CODE.replace("return solution", "return cast(str, solution)")
     child, _ = parse_code_reply(f"<modification>m</modification><graph>{fine}</graph>", parent)
     assert child.hash != parent.hash
+
+
+def test_the_second_argument_of_a_graph() -> None:
+    coded = seed_state("d", ("CustomCodeGenerate",), code_task=True).code
+    assert takes_entry_point(coded)
+    assert takes_entry_point("class Workflow:\n    async def __call__(self, *args): pass")
+    assert not takes_entry_point(SEED_CODE)
+    assert not takes_entry_point(coded.replace("class Workflow", "class Other"))
+    assert not takes_entry_point("class Workflow(:")

@@ -54,6 +54,16 @@ def test_without_a_prompt_field_the_parents_prompts_stay() -> None:
     assert parse_code_reply(text, parent)[0].prompts == parent.prompts
 
 
+def test_a_code_task_needs_its_entry_point() -> None:
+    parent = seed_state("humaneval", ("Custom", "CustomCodeGenerate"), code_task=True)
+    with pytest.raises(InvalidAction, match=r"__call__\(self, problem, entry_point\)") as caught:
+        parse_code_reply(reply(), parent)
+    assert caught.value.kind == "no_workflow_class"
+    for signature in ("(self, problem: str, entry_point: str)", "(self, problem, *rest)"):
+        child, _ = parse_code_reply(reply(GRAPH.replace("(self, problem)", signature)), parent)
+        assert signature in child.code
+
+
 def method(body: str) -> str:
     return reply(GRAPH + "\n    async def other(self):\n        " + body + "\n")
 
@@ -78,13 +88,15 @@ def method(body: str) -> str:
         ("unsupported", method("yield 1"), "generators"),
         ("unsupported", method("del self.llm"), "del"),
         ("unsupported", method("super().x()"), "super"),
+        ("unsupported", method("import asyncio\n        asyncio.Queue()"), "asyncio.Queue"),
+        ("unsupported", method("import statistics\n        statistics.NormalDist()"), "the module statistics"),
         ("unsupported", method("import numpy"), "the module numpy"),
         ("unsupported", method("from sympy.core import S"), "the module sympy.core"),
         ("unsupported", method("from . import x"), "the module ."),
         ("unsupported", reply("from re import *\n" + GRAPH), "import *"),
         ("unsupported", method("return [x async for x in y]"), "async comprehensions"),
         ("unsupported", reply(GRAPH + "\n    class Inner:\n        pass\n"), "nested classes"),
-        ("unsupported", reply(GRAPH + "\n    @staticmethod\n    def f():\n        pass\n"), "method decorators"),
+        ("unsupported", reply(GRAPH + "\n    @property\n    def f(self):\n        pass\n"), "method decorators"),
         ("unsupported", reply(GRAPH + "\n    if True:\n        x = 1\n"), "statements in a class body"),
         ("unknown_operator", reply(GRAPH.replace("operator.Custom", "operator.Magic")), "'Magic'"),
         ("unknown_prompt", reply(prompt='OTHER = "x"'), "prompt_custom.SOLVE"),

@@ -1,4 +1,4 @@
-"""The two prompts."""
+"""The prompts of the action formats."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from aflow_verl.types import OperatorInfo
 from aflow_verl.workflow.edits import EditSpace, apply_edit, legal_edits
 from aflow_verl.workflow.labels import labels
-from aflow_verl.workflow.render import MAX_LOG_CHARS, code_prompt, describe, edit_prompt
+from aflow_verl.workflow.render import MAX_LOG_CHARS, code_prompt, describe, edit_prompt, editor_prompt, suggest_prompt
 from aflow_verl.workflow.state import WorkflowState, seed_state
 
 SPACE = EditSpace()
@@ -61,6 +61,27 @@ def test_the_code_prompt_shows_everything() -> None:
     for part in ("Count letters.", "0.1500", "add a vote", "Custom: Answers.", SEED.code.strip(), "problem 1"):
         assert part in view["content"]
     assert "x" * MAX_LOG_CHARS not in view["content"]
+
+
+def test_a_code_task_shows_its_signature() -> None:
+    seed = seed_state("humaneval", ("CustomCodeGenerate",), code_task=True)
+    for state, signature in ((seed, "(self, problem, entry_point)"), (SEED, "(self, problem)")):
+        for rules in (code_prompt(state, [], task="t")[0], editor_prompt(state, [], "m", task="t")[0]):
+            assert f"async def __call__{signature}`" in rules["content"]
+
+
+def test_the_suggest_format_asks_for_words_and_the_editor_for_code() -> None:
+    operators = [OperatorInfo("Custom", "Answers.", "custom(input, instruction)")]
+    rules, view = suggest_prompt(SEED, operators, task="Count.", experience=["add a vote"], logs=["problem 1"])
+    assert "No code" in rules["content"]
+    assert "<graph>" not in rules["content"]
+    assert view == code_prompt(SEED, operators, task="Count.", experience=["add a vote"], logs=["problem 1"])[1]
+    rules, view = editor_prompt(SEED, operators, "Vote over three answers.", task="Count.")
+    assert "<modification>" in rules["content"]
+    assert view["content"].endswith("## Modification\nVote over three answers.")
+    for part in ("Count.", "Custom: Answers.", SEED.code.strip()):
+        assert part in view["content"]
+    assert "Experience" not in view["content"]
 
 
 def test_the_code_prompt_of_an_unknown_score_without_logs() -> None:

@@ -1,0 +1,1 @@
+"""Official data sets -> prepared folders with fixed splits."""

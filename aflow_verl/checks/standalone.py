@@ -1,0 +1,31 @@
+"""What a search without training asks for beyond what every run does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aflow_verl.checks.finding import Finding, error
+from aflow_verl.checks.machine import Machine
+from aflow_verl.recipe.load import Recipe
+
+
+def one_benchmark(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """A search has one tree."""
+    if len(recipe.ours.benchmark) > 1:
+        yield error("benchmark", "a search is of one benchmark", "name one, and search another one in a run of its own")
+
+
+def no_critic(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """Nobody has learned a Q."""
+    weight = recipe.ours.search.rl_weight
+    if weight > 0:
+        what = f"is {weight:g}, and without training there is no critic whose Q it could weigh"
+        yield error("search.rl_weight", what, "set it to 0")
+
+
+def no_policy(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """No policy is trained beside the search."""
+    for role in ("executor", "editor"):
+        if getattr(recipe.ours.models, role).kind == "rollout":
+            what = "'rollout' is the policy of a training run, and here is none"
+            yield error(f"models.{role}.kind", what, "use anthropic, openai or local")

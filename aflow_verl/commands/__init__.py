@@ -1,0 +1,1 @@
+"""Subcommands of ``aflow-verl`` that need no training: search, evaluate, workspace."""

@@ -1,0 +1,225 @@
+"""From a search recipe to its outcome: models, store and sandboxes opened, the loop run, the best workflow tested."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from aflow_verl.benchmarks.base import Benchmark
+from aflow_verl.benchmarks.catalog import create_benchmark
+from aflow_verl.config import AflowConfig
+from aflow_verl.env.champion import compare_on_heldout, write_workflow
+from aflow_verl.env.factory import action_format, root_state, task_text
+from aflow_verl.env.usage import RunUsage
+from aflow_verl.errors import BudgetExhausted
+from aflow_verl.evaluation.bound import BenchmarkEngine
+from aflow_verl.evaluation.engine import Engine
+from aflow_verl.evaluation.open_engine import open_engine
+from aflow_verl.jsonl import JsonLines
+from aflow_verl.models.client import ModelClient
+from aflow_verl.models.replies import Replies
+from aflow_verl.models.stack import open_model
+from aflow_verl.search.store import Store
+from aflow_verl.standalone.allowance import comparison, fits, next_round
+from aflow_verl.standalone.best import Best
+from aflow_verl.standalone.editor import Editor, ModelEditor
+from aflow_verl.standalone.history import History, RoundEntry
+from aflow_verl.standalone.loop import Loop, Plan
+from aflow_verl.statistics import Interval
+
+REPLIES, CHOICES, BEST = "calls.sqlite", "choices.jsonl", "best_workflow"
+"""In the run directory."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A search after a round."""
+
+    entry: RoundEntry
+    done: int
+    best: Interval
+    """Of the best workflow's mean on the validation problems."""
+    usd: float
+    calls: int
+    """That models answered, the editor's included."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A search that has ended. ``report`` is what ``env.champion.compare_on_heldout`` found; None where the budget did
+    not reach so far."""
+
+    reason: str
+    """``rounds``, ``converged``, ``exhausted`` or ``budget``."""
+    rounds: int
+    seed: Interval
+    best: Interval
+    """Both on the validation problems."""
+    report: dict[str, Any] | None
+    best_is_seed: bool
+    totals: dict[str, float]
+    """As ``env.usage.RunUsage.totals``."""
+
+
+class Watch(Protocol):
+    """Who is told how it goes."""
+
+    def phase(self, name: str) -> None: ...
+
+    def round(self, standing: Standing) -> None: ...
+
+
+async def search(
+    ours: AflowConfig, run_dir: Path, watch: Watch, *, editor: Editor | None = None, client: ModelClient | None = None
+) -> Outcome:
+    """Run the recipe's search, or go on with what ``run_dir`` holds.
+
+    Args:
+        editor, client: the editor and the executor where they are made elsewhere.
+
+    Raises UserError (settings, keys, budget), InfrastructureError and StorageError; finished rounds are kept.
+    """
+    benchmark = create_benchmark(ours.benchmark[0])
+    with Store(run_dir / ours.store.path) as store:
+        usage = RunUsage(store, ours.budget, await _spent(run_dir / REPLIES))
+        watch.phase("opening models and sandboxes")
+        async with _opened(ours, run_dir, store, usage, benchmark, editor, client) as parts:
+            running = _Search(ours, run_dir, watch, store, usage, benchmark, *parts)
+            return await running.run()
+
+
+class _Search:
+    """What belongs together while a search runs."""
+
+    def __init__(
+        self,
+        ours: AflowConfig,
+        run_dir: Path,
+        watch: Watch,
+        store: Store,
+        usage: RunUsage,
+        benchmark: Benchmark,
+        engine: Engine,
+        editor: Editor,
+    ) -> None:
+        self._ours = ours
+        self._folder = run_dir / BEST
+        self._watch = watch
+        self._usage = usage
+        self._benchmark = benchmark
+        self._engine = engine
+        self._editor = editor
+        self._contest = BenchmarkEngine(engine, benchmark)
+        self._actions = action_format(ours, task_text(ours, benchmark), editor.write)
+        self._history = History(store, benchmark.name, JsonLines(run_dir / CHOICES))
+        self._validation = benchmark.problems("validation")
+        self._heldout = benchmark.problems("heldout")
+        self._best = Best(store, self._contest, self._validation, benchmark.problems("train"))
+
+    async def run(self) -> Outcome:
+        ours, best = self._ours, self._best
+        tree = self._history.resume(root_state(ours, self._benchmark))
+        self._watch.phase("grading the seed workflow")
+        await best.resume(tree)
+        loop = Loop(
+            tree,
+            self._history,
+            best,
+            self._contest,
+            self._validation,
+            self._actions,
+            self._editor.ask,
+            Plan(ours.search, ours.standalone, ours.env.max_logs, ours.seed),
+            on_round=self._after_round,
+            may_begin=self._may_begin,
+        )
+        self._watch.phase("searching")
+        reason = await loop.run()
+        self._watch.phase("comparing seed and best workflow on the test problems")
+        report = await self._compare()
+        confidence = ours.evaluation.confidence
+        return Outcome(
+            reason=reason,
+            rounds=len(self._history.rounds),
+            seed=best.seed.validation.interval(confidence),
+            best=best.now.validation.interval(confidence),
+            report=report,
+            best_is_seed=best.now.node_id == best.seed.node_id,
+            totals=self._usage.totals(self._counters()),
+        )
+
+    def _after_round(self, entry: RoundEntry) -> None:
+        self._usage.step_metrics(self._counters())
+        self._write_best()
+        budget = self._usage.budget
+        interval = self._best.now.validation.interval(self._ours.evaluation.confidence)
+        self._watch.round(Standing(entry, len(self._history.rounds), interval, budget.used_usd, budget.used_calls))
+
+    def _may_begin(self) -> bool:
+        seed, best = self._best.seed, self._best.now
+        costs = [entry.cost_usd for entry in self._history.rounds]
+        return fits(self._usage.budget, comparison(seed, best, len(self._heldout)), next_round(seed, best, costs))
+
+    async def _compare(self) -> dict[str, Any] | None:
+        best, confidence = self._best, self._ours.evaluation.confidence
+        try:
+            report = await compare_on_heldout(best.seed, best.now, self._contest.evaluate, self._heldout, confidence)
+        except BudgetExhausted:
+            report = None
+        self._usage.step_metrics(self._counters())
+        self._write_best(report)
+        return report
+
+    def _write_best(self, report: dict[str, Any] | None = None) -> None:
+        best = self._best.now
+        score = report or {"node": best.node_id, "validation": best.validation.mean, "n": best.validation.n}
+        write_workflow(self._folder, best.state, {"benchmark": self._benchmark.name, **score})
+
+    def _counters(self) -> dict[str, float]:
+        return {**self._engine.counters().as_dict(), "editor_calls": float(self._editor.calls)}
+
+
+@asynccontextmanager
+async def _opened(
+    ours: AflowConfig,
+    run_dir: Path,
+    store: Store,
+    usage: RunUsage,
+    benchmark: Benchmark,
+    editor: Editor | None,
+    client: ModelClient | None,
+) -> AsyncIterator[tuple[Engine, Editor]]:
+    """Executor and editor share reply cache, budget and tallies."""
+    shared: dict[str, Any] = {"cache_path": run_dir / REPLIES, "budget": usage.budget, "tallies": usage.tallies}
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(
+            open_engine(
+                executor=ours.models.executor,
+                sandbox=ours.sandbox,
+                evaluation=ours.evaluation,
+                store=store,
+                preload=benchmark.preload,
+                client=client,
+                **shared,
+            )
+        )
+        if editor is None:
+            settings = ours.models.editor
+            # In a thread: a local model takes seconds to load.
+            model = await asyncio.to_thread(open_model, settings, role="editor", **shared)
+            stack.push_async_callback(model.close)
+            editor = ModelEditor(model, settings)
+        yield engine, editor
+
+
+async def _spent(path: Path) -> tuple[float, int]:
+    """Dollars and calls behind the replies of a file: what earlier starts have spent."""
+    replies = Replies(path)
+    try:
+        return replies.spent()
+    finally:
+        await replies.close()

@@ -1,0 +1,67 @@
+"""A whole search against AFlow's rule, over kills and resumes, within its budget."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aflow_verl.search.store import Store
+from aflow_verl.standalone.history import RoundEntry, load_tree, read_ledger
+
+HERE = Path(__file__).parent
+GOLDEN = json.loads((HERE / "soft_mixed_golden.json").read_text())
+
+
+def edited(rounds: list[RoundEntry]) -> list[int]:
+    """Number of the round whose workflow each round edited; 0 is the seed."""
+    made = {entry.child: place for place, entry in enumerate(rounds, start=1)}
+    return [made.get(entry.node, 0) for entry in rounds]
+
+
+def ledger(run_dir: Path) -> list[RoundEntry]:
+    with Store(run_dir / "tree.sqlite") as store:
+        return read_ledger(store)
+
+
+async def test_one_worker_makes_aflows_choices(scripted, tmp_path):
+    editor = scripted.ScriptedEditor()
+    outcome = await scripted.run(tmp_path, editor)
+    rounds = ledger(tmp_path)
+    assert [entry.score for entry in rounds] == pytest.approx(GOLDEN["scores"][1:])
+    assert edited(rounds) == GOLDEN["edited"]
+    assert (outcome.reason, outcome.rounds, editor.calls) == ("rounds", 20, 20)
+    assert outcome.seed.mean == pytest.approx(GOLDEN["scores"][0])
+    assert outcome.best.mean <= max(GOLDEN["scores"])
+    assert outcome.best.low < outcome.best.mean < outcome.best.high
+    found = json.loads((tmp_path / "best_workflow" / "score.json").read_text())
+    assert found["gain"] == outcome.report["gain"]
+    assert found["best"]["heldout"]["n"] == found["gain"]["n"] == 8
+    assert "prompt_custom.COLOUR_" in (tmp_path / "best_workflow" / "graph.py").read_text()
+    with Store(tmp_path / "tree.sqlite") as store:
+        tree = load_tree(store, "simulated", 20)
+        assert len(tree) == 21
+        assert tree.root.visits == 20
+        assert len(store.load_experience("simulated", 20)) == 20
+    shown = editor.shown[18].messages[1]["content"]
+    assert shown.count(" on 30 problems: colour ") == 9 - 1, "what was tried on this workflow, and made one of its own"
+    assert shown.count("Answer: ") == 3
+
+
+async def test_a_killed_search_goes_on_as_if_nothing_had_been(scripted, tmp_path):
+    command = [sys.executable, str(HERE / "scripted_search.py"), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if line.strip() == "4":
+                running.send_signal(signal.SIGKILL)
+    assert running.returncode == -signal.SIGKILL
+    before = ledger(tmp_path)
+    assert 4 <= len(before) < 20
+    outcome = await scripted.run(tmp_path, scripted.ScriptedEditor(skip=len(before)))
+    assert ledger(tmp_path)[: len(before)] == before
+    assert edited(ledger(tmp_path)) == GOLDEN["edited"]
+    again = await scripted.run(tmp_path, scripted.ScriptedEditor(skip=20))
+    assert (again.report, again.rounds) == (outcome.report, 20), "a finished search says what it found"
