@@ -74,6 +74,11 @@ class Champions:
         if winners := [node_id for _, node_id, won in entries if won]:
             self.best = await self._champion(winners[-1], tree[winners[-1]].state)
 
+    async def refresh(self) -> None:
+        """Grade seed and best workflow with the executor as it is now; free unless it is a policy that has learned."""
+        self.seed = await self._champion(self.seed.node_id, self.seed.state)
+        self.best = await self._champion(self.best.node_id, self.best.state)
+
     async def challenge(self, tree: Tree, step: int) -> None:
         """Let the most promising workflows that have not challenged yet do so, highest posterior mean first.
 

@@ -253,6 +253,7 @@ class SearchServer:
         """Grade seed and best workflow on held-out problems."""
         results: dict[str, Any] = {}
         for name, champions in self._champions.items():
+            await champions.refresh()
             results[name] = await compare_on_heldout(
                 champions.seed,
                 champions.best,

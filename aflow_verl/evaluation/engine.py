@@ -183,6 +183,8 @@ class Engine:
                     raise self._stopped.with_traceback(None)
                 answer = await self._runner.answer(workflow, problem, sample)
             grade = await self._runner.grade(problem, answer, benchmark)
+            if self._fingerprints.of(self._runner.model.fingerprint, sample) != shelf[1]:
+                raise ModelUnavailable("the model has changed during the run")  # nobody can say which one has answered
             await self._grades.put(shelf, grade)
         except (ModelUnavailable, SandboxUnavailable) as failure:
             totals["missing"] += 1

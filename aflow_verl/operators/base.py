@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Protocol
 
 from aflow_verl.errors import InvalidAction
@@ -66,7 +67,7 @@ class Operator(ABC):
         What a graph gave to the operator's constructor is the default of the argument of that name, if there is one.
         """
         positional, options = kwargs.pop(POSITIONAL, ()), kwargs.pop(OPTIONS, {})
-        signature = inspect.signature(self.run)
+        signature = _signature(type(self))
         try:
             bound = signature.bind(*positional, **kwargs)
             given = {**options, **bound.arguments}
@@ -86,6 +87,13 @@ class Operator(ABC):
 
     def _count(self, what: str) -> None:
         self._malformed[f"{self.name}/{what}"] += 1
+
+
+@cache
+def _signature(operator: type[Operator]) -> inspect.Signature:
+    """Of ``run``, without ``self``."""
+    whole = inspect.signature(operator.run)
+    return whole.replace(parameters=list(whole.parameters.values())[1:])
 
 
 def user(text: str) -> Message:

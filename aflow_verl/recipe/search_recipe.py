@@ -41,12 +41,14 @@ def load_search_recipe(path: str | Path, overrides: list[str], *, now: datetime 
     parsed = parse_overrides(overrides)
     origins = Origins(shown, key_lines(text), os.path.relpath(load.BASE), key_lines(base_text), by_key(parsed))
     ours, verls = _parted(base)
-    _refuse_training(verls, [*map(str, given), *(o.key_or_group.split(".")[0] for o in parsed)], origins)
+    _refuse_training(verls, [*map(str, given), *(o.key_or_group for o in parsed)], origins)
     plain = OmegaConf.to_container(given, resolve=False)
     assert isinstance(plain, dict)
     check_keys(plain, ours, NOTHING_ELSE, origins.locate)
     check_overrides(parsed, ours, given, origins, NOTHING_ELSE)
-    config = compose_alone([ours, given], parsed, shown)
+    lists = [o for o in parsed if o.key_or_group == "benchmark" and isinstance(o.value(), list)]
+    layers = [ours, given, *(OmegaConf.create({"benchmark": o.value()}) for o in lists)]
+    config = compose_alone(layers, [o for o in parsed if o not in lists], shown)
     return _finish(Path(path), overrides, config, origins, now or datetime.now())
 
 
@@ -66,7 +68,7 @@ def _parted(base: DictConfig) -> tuple[DictConfig, frozenset[str]]:
 
 def _refuse_training(verls: frozenset[str], used: list[str], origins: Origins) -> None:
     for key in used:
-        if key in verls:
+        if key.split(".")[0] in verls:
             raise RecipeError(f"{origins.locate(key)}: {key}: is verl's, and a search without training has no such key")
 
 

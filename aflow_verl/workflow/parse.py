@@ -46,7 +46,7 @@ def parse_code_reply(text: str, parent: WorkflowState) -> tuple[WorkflowState, s
     modification = " ".join(fields["modification"].split())[:MAX_MODIFICATION_CHARS]
     code, prompts = fields["graph"] + "\n", fields.get("prompt")
     prompts = parent.prompts if prompts is None else prompts + "\n" if prompts else ""
-    _check(code, prompts, parent.operators, entry_point=takes_entry_point(parent.code))
+    check_graph(code, prompts, parent.operators, entry_point=takes_entry_point(parent.code))
     child = replace(parent, code=code, prompts=prompts, score=None, history=(*parent.history, modification))
     if child.hash == parent.hash:
         raise InvalidAction("no_change", "the workflow is the one it was made from")
@@ -68,7 +68,8 @@ def _read_fields(text: str) -> dict[str, str]:
     return fields
 
 
-def _check(code: str, prompts: str, operators: tuple[str, ...], *, entry_point: bool) -> None:
+def check_graph(code: str, prompts: str, operators: tuple[str, ...], *, entry_point: bool) -> None:
+    """Raises InvalidAction for a workflow that can't run. ``entry_point``: it has to take the name of a function."""
     tree = _parse_graph(code)
     calls = [arguments for arguments in call_arguments(tree.body) if len(arguments.args) >= 2]
     if not calls or (entry_point and not takes_entry_point(code)):

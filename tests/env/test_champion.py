@@ -87,6 +87,16 @@ async def test_a_new_best_is_confirmed_on_fresh_problems(tmp_path: Path) -> None
     assert again.best.node_id == champions.best.node_id
 
 
+async def test_a_refresh_grades_seed_and_best_with_the_model_as_it_is_now(tmp_path: Path) -> None:
+    contest, tree = _Contest(), _tree()
+    champions = Champions("toy", Store(tmp_path / "s.sqlite"), contest, VALIDATION, candidates=2)
+    await champions.resume(tree, 0)
+    await champions.challenge(tree, 1)
+    contest.graded.clear()
+    await champions.refresh()
+    assert contest.graded == ["seed", "good"]
+
+
 @pytest.mark.parametrize("down", ["lucky/first", "lucky/fresh", "good/fresh", "good/all"])
 async def test_who_could_not_be_compared_may_challenge_later(tmp_path: Path, down: str) -> None:
     contest, tree = _Contest((down,)), _tree()

@@ -44,6 +44,15 @@ def _names(policy: PolicyModel, *steps: int) -> list[str]:
     return names
 
 
+async def test_the_weights_of_two_runs_of_one_store_have_different_names(tmp_path: Path, tiny_policy: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
+    names = set()
+    for run in ("one", "two"):
+        policy = PolicyModel(Store(tmp_path / "shared.sqlite", run), "some/tiny", tokenizer, lambda: 64)
+        names |= set(_names(policy, 1))
+    assert len(names) == 2
+
+
 async def test_weights_trained_again_have_another_name(policy: PolicyModel) -> None:
     policy.resume(0)
     first = _names(policy, 0, 1, 2, 3)

@@ -182,6 +182,7 @@ async def test_the_best_workflow_is_written_and_compared_on_heldout(open_server:
         assert "class Workflow" in (tmp_path / "best_workflow" / "graph.py").read_text()
         assert result["totals"]["cost_usd"] == 0.0
         assert await server.status() == {"phase": "starting the workers", "starting": False, "notices": []}
+        assert (tmp_path / "tree.sqlite.good").exists()
 
 
 async def test_random_and_root_starts_stand_alone(open_server: Open) -> None:

@@ -134,6 +134,20 @@ async def test_grades_of_a_policys_earlier_weights_do_not_count(make_engine: Mak
     assert len(model.asked) == 4
 
 
+async def test_a_run_during_which_the_weights_change_is_never_graded(
+    make_engine: Make, benchmark: Simulated, store: Any
+) -> None:
+    model, problems = Model(), benchmark.problems("validation")[:2]
+    model.gate.clear()
+    engine = make_engine(model=model)
+    waiting = asyncio.ensure_future(engine.evaluate(SEED, problems, benchmark))
+    await until(lambda: len(model.asked) == 2)
+    model.fingerprint = "model:v2"
+    model.gate.set()
+    evaluation = await waiting
+    assert (evaluation.n, evaluation.reason, store.kept) == (0, "the model has changed during the run", [])
+
+
 async def test_another_sample_draws_anew(make_engine: Make, benchmark: Simulated) -> None:
     model, problems = Model(), benchmark.problems("validation")[:2]
     engine = make_engine(model=model, executor={"temperature": 0.7})

@@ -195,9 +195,9 @@ def test_model_directory_with_odd_sizes(command: Callable[..., Any], tmp_path: P
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\x7fELF\xff\xfe", "is not UTF-8 text (invalid start byte); mend it or name another file"),
+        (b"\x7fELF\xff\xfe", "not UTF-8 text"),
         (b'{"question": "1 + 1?", "answer": "#### 2"}\n{', ":2: not JSON"),
-        (b'{"question": "1 + 1?"}', ":1: needs the texts question and answer"),
+        (b'{"question": "1 + 1?"}', ":1: needs the text answer"),
         (b'{"question": "1 + 1?", "answer": "two"}', ":1: no number in answer"),
     ],
 )

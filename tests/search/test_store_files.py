@@ -107,6 +107,11 @@ def test_a_disk_that_turns_read_only_is_not_tried_again(path, pauses):
         assert pauses == []
 
 
+def test_whatever_else_goes_wrong_is_named(path):
+    with Store(path) as store, pytest.raises(StorageError, match=r"tree\.sqlite: This result object does not return"):
+        pragma(store, "query_only = OFF")  # SQLAlchemy's own complaint: there is no row
+
+
 def test_a_bad_value_is_the_callers_mistake(path):
     with Store(path) as store, pytest.raises(Exception, match="NOT NULL"):
         store.put_grades("w", "m", [Grade("p0", None)])

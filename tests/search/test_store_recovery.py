@@ -260,6 +260,25 @@ def test_a_restoration_that_is_cut_short_is_finished(garden, path, monkeypatch):
         assert known(store, 2) == 79
 
 
+def test_an_older_damaged_file_is_refused(path):
+    Store(path).close()
+    raw = sqlite3.connect(path)
+    raw.execute("PRAGMA user_version = 1")
+    raw.close()
+    spoil(path, "meta")
+    with pytest.raises(UserError, match="no good copy to restore it from"):
+        Store(path)
+
+
+def test_copies_that_were_cut_short_are_removed(path):
+    Store(path).close()
+    leftovers = [path.with_name(f"tree.sqlite.{kind}.copying-7") for kind in ("good", "schema-1")]
+    for leftover in leftovers:
+        leftover.write_bytes(b"half")
+    Store(path).close()
+    assert not any(leftover.exists() for leftover in leftovers)
+
+
 def test_pages_that_lead_round_in_a_circle_end(monkeypatch):
     """Such a scan would never end by itself."""
     table = metadata.tables["meta"]

@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from glob import escape
 from pathlib import Path
 
 from sqlalchemy import Table
@@ -23,6 +24,8 @@ from aflow_verl.search.storage.rows import Row, sound
 from aflow_verl.search.storage.tables import SCHEMA_VERSION, metadata
 
 GOOD = ".good"
+_COPYING = ".copying-"
+"""An unfinished copy."""
 
 
 def beside(path: Path, ending: str) -> Path:
@@ -76,7 +79,7 @@ def scan(connection: sqlite3.Connection, table: Table, *, backwards: bool = Fals
 
 def copy(source: Path, target: Path) -> None:
     """A copy of the state of one moment, checked, which appears whole; others may write meanwhile."""
-    unfinished = beside(target, f".{os.getpid()}")
+    unfinished = beside(target, f"{_COPYING}{os.getpid()}")
     try:
         with named(str(source)):
             old, new = sqlite3.connect(source, timeout=BUSY_SECONDS), sqlite3.connect(unfinished)
@@ -102,6 +105,12 @@ def _foreign(path: Path) -> UserError:
     if beside(path, GOOD).exists():
         return DamagedFile(str(path), "its header is not as it was written")
     return UserError(f"{path}: is a database of another program; name another file in store.path")
+
+
+def tidy(path: Path) -> None:
+    """Removes copies that a kill cut short. For who has the file alone."""
+    for leftover in path.parent.glob(f"{escape(path.name)}*{_COPYING}*"):
+        leftover.unlink()
 
 
 class Holders:

@@ -12,7 +12,7 @@ from aflow_verl.errors import StorageError, UserError
 from aflow_verl.search.storage.address import DRIVER, INSTALL, SQLITE, read_address
 from aflow_verl.search.storage.database import Database
 from aflow_verl.search.storage.failures import DamagedFile
-from aflow_verl.search.storage.files import GOOD, Holders, beside, copy, inspect
+from aflow_verl.search.storage.files import GOOD, Holders, beside, copy, inspect, tidy
 from aflow_verl.search.storage.migrations import bring_up_to_date
 from aflow_verl.search.storage.recovery import finish, recover
 from aflow_verl.search.storage.tables import SCHEMA_VERSION
@@ -85,6 +85,7 @@ def _open_file(url: URL, run: str) -> Opened:
 
 def _made_sound(path: Path, holders: Holders) -> tuple[str, ...]:
     if holders.alone:
+        tidy(path)
         finish(path)
     else:
         holders.join()  # waits for whoever may be restoring it

@@ -22,7 +22,7 @@ try:
         file.write("today")
 except OSError:
     pass  # no place for files: nothing to read either
-time.sleep(0.4)
+time.sleep(0.6)
 6 * 7
 """
 
@@ -220,11 +220,13 @@ ATTACKS = (
     Attack(
         "temporary_folder_of_another_run",
         """
-        import glob, os, time
-        time.sleep(0.15)
-        found = glob.glob("../*/diary") + glob.glob("/tmp/*/diary") + glob.glob("/tmp/*/*/diary")
-        for path in found + glob.glob("/proc/[0-9]*/cwd/diary"):
-            attempt(path, lambda: open(path).read())
+        import glob, time
+        until = time.monotonic() + 0.7
+        while not hits and time.monotonic() < until:
+            found = glob.glob("../*/diary") + glob.glob("/tmp/*/diary") + glob.glob("/tmp/*/*/diary")
+            for path in found + glob.glob("/proc/[0-9]*/cwd/diary"):
+                attempt(path, lambda: open(path).read())
+            time.sleep(0.05)
         """,
         beside=_DIARY,
         gets_through=True,

@@ -139,10 +139,12 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
     before, before_folder = dict(os.environ), tempfile.tempdir
     os.environ.update(values)
     tempfile.tempdir = None
-    yield
-    os.environ.clear()
-    os.environ.update(before)
-    tempfile.tempdir = before_folder
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        tempfile.tempdir = before_folder
 
 
 _SEGMENT_KEY = 0x0AF10 + os.getpid()
@@ -159,10 +161,12 @@ def _shared_memory(name: str, secret: str) -> Iterator[None]:
     segment = libc.shmget(_SEGMENT_KEY, 4096, _IPC_CREAT | _SEGMENT_MODE)
     address = libc.shmat(segment, None, 0)
     ctypes.memmove(address, secret.encode() + b"\0", len(secret) + 1)
-    yield
-    libc.shmdt(ctypes.c_void_p(address))
-    libc.shmctl(segment, _IPC_RMID, None)
-    posix.unlink()
+    try:
+        yield
+    finally:
+        libc.shmdt(ctypes.c_void_p(address))
+        libc.shmctl(segment, _IPC_RMID, None)
+        posix.unlink()
 
 
 @contextmanager
@@ -171,9 +175,11 @@ def _noted_signals(received: list[int]) -> Iterator[None]:
         received.append(number)
 
     before = {one: signal.signal(one, note) for one in _SIGNALS}
-    yield
-    for one, handler in before.items():
-        signal.signal(one, handler)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 @contextmanager
@@ -183,8 +189,10 @@ def _victim() -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as victim:
         assert victim.stdout is not None
         victim.stdout.readline()
-        yield victim
-        victim.kill()
+        try:
+            yield victim
+        finally:
+            victim.kill()
 
 
 def _listeners(folder: Path, stack: ExitStack) -> tuple[tuple[socket.socket, ...], dict[str, Any]]:

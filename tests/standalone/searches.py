@@ -1,0 +1,165 @@
+"""Searches in virtual time: grades are a table, every evaluation takes a second, and nothing waits for the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from aflow_verl.config import RacingConfig, SearchConfig, StandaloneConfig
+from aflow_verl.env.actions import EditFormat, Offer
+from aflow_verl.evaluation.race import Race, race
+from aflow_verl.models.landscape import LANDSCAPES, PROGRAM_MARKER, uniform
+from aflow_verl.search.tree import Tree
+from aflow_verl.standalone.best import Best
+from aflow_verl.standalone.history import RoundEntry
+from aflow_verl.standalone.loop import Loop, Plan
+from aflow_verl.types import Evaluation, Grade, Message, Problem
+from aflow_verl.workflow.edits import EditSpace
+from aflow_verl.workflow.pipeline import read
+from aflow_verl.workflow.state import WorkflowState, seed_state
+
+T = TypeVar("T")
+SPACE = EditSpace()
+LADDER = LANDSCAPES["ladder"]
+VALIDATION = tuple(Problem(f"v{k}", f"validation {k}", "") for k in range(40))
+FRESH = tuple(Problem(f"t{k}", f"fresh {k}", "") for k in range(24))
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Time passes only where everybody waits for it, and then at once."""
+
+    def __init__(self) -> None:
+        super().__init__(_Impatient(self))
+        self.now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+
+class _Impatient(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+    def __init__(self, loop: VirtualLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> Any:
+        events = super().select(0)
+        if not events and timeout:
+            self._loop.now += timeout
+        return events
+
+
+def in_virtual_time(work: Callable[[], Awaitable[T]]) -> tuple[T, float]:
+    """What it returns, and the seconds that it took."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        result = runner.run(work())  # type: ignore[arg-type]
+        return result, runner.get_loop().time()
+
+
+class Ladder:
+    """The landscape ``ladder`` on one seed's problems. Each evaluation takes ``seconds``, of which each workflow has
+    one; its chance on a problem is that of its last step, and of three samples the majority counts."""
+
+    def __init__(self, seed: int, seconds: float = 1.0) -> None:
+        self._seed = seed
+        self._seconds = seconds
+        self._known: dict[tuple[str, str, int], float] = {}
+        self.evaluated: list[str] = []
+        self.down: set[str] = set()
+
+    async def evaluate(self, workflow: WorkflowState, problems: Sequence[Problem], sample: int = 0) -> Evaluation:
+        new = [p for p in problems if (workflow.hash, p.id, sample) not in self._known]
+        if new:
+            self.evaluated.append(workflow.hash)
+            await asyncio.sleep(self._seconds)
+        for problem in new:
+            self._known[workflow.hash, problem.id, sample] = self._grade(workflow, problem)
+        return Evaluation(tuple(Grade(p.id, self._known[workflow.hash, p.id, sample], calls=1) for p in problems))
+
+    def _grade(self, workflow: WorkflowState, problem: Problem) -> float:
+        pipeline = read(workflow.code, workflow.prompts)
+        assert pipeline is not None
+        last = pipeline.steps[-1]
+        text = PROGRAM_MARKER if last.operator == "Programmer" else last.text
+        level = LADDER.skill(text, problem.prompt)
+        draws = [uniform(self._seed, problem.prompt, text, k) < level for k in range(last.samples)]
+        return float(2 * sum(draws) > len(draws))
+
+    async def race(
+        self, child: WorkflowState, parent: WorkflowState, problems: Sequence[Problem], *, seed: int
+    ) -> Race:
+        return await race(self.evaluate, child, parent, problems, RacingConfig(), seed=seed, repeats=False)
+
+
+class Memory:
+    """A store of small things."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def get_meta(self, key: str, default: Any = None) -> Any:
+        return self.values.get(key, default)
+
+    def put_meta(self, key: str, value: Any) -> None:
+        self.values[key] = value
+
+
+class Rounds:
+    """A history that outlives nothing."""
+
+    def __init__(self) -> None:
+        self.rounds: list[RoundEntry] = []
+        self.deltas: list[Any] = []
+        self.choices: list[dict[str, Any]] = []
+
+    def next_numbers(self, rounds: int) -> list[int]:
+        return list(range(len(self.rounds) + 1, rounds + 1))
+
+    def commit(self, entry: RoundEntry, delta: Any, experience: Any, choice: dict[str, Any]) -> None:
+        self.rounds.append(entry)
+        self.deltas.append(delta)
+        self.choices.append(choice)
+
+
+class RandomEdits:
+    """A legal edit at random; ``seconds``: how long it thinks."""
+
+    def __init__(self, seed: int, seconds: float = 0.0) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._seconds = seconds
+        self.calls = 0
+
+    async def ask(self, offer: Offer, draw: int) -> str:
+        self.calls += 1
+        await asyncio.sleep(self._seconds)
+        assert offer.replies is not None
+        return offer.replies[int(self._rng.integers(len(offer.replies)))]
+
+    async def write(self, messages: Sequence[Message]) -> str:
+        raise AssertionError
+
+
+async def make_loop(contest: Any, ask: Any, history: Rounds, *, selector: str = "puct", **more: Any) -> Loop:
+    """A search of pipelines, ready to run."""
+    tree = Tree.seed(seed_state("toy", SPACE.operators))
+    best = Best(Memory(), contest, VALIDATION, FRESH)  # type: ignore[arg-type]
+    await best.resume(tree)
+    seed = more.pop("seed", 0)
+    on_round, may_begin = more.pop("on_round", lambda entry: None), more.pop("may_begin", lambda: True)
+    plan = Plan(SearchConfig(selector=selector, rl_weight=0.0), StandaloneConfig(**more), 3, seed)  # type: ignore[arg-type]
+    actions = more.pop("actions", EditFormat(SPACE, "Solve it."))
+    return Loop(
+        tree,
+        history,
+        best,
+        contest,
+        VALIDATION,
+        actions,
+        ask,
+        plan,
+        on_round=on_round,
+        may_begin=may_begin,  # type: ignore[arg-type]
+    )
