@@ -14,6 +14,16 @@ os.environ.setdefault("VERL_PLATFORM", "cpu")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 REFERENCE = Path(__file__).parent / "reference"
+MOST_WORKERS = 4
+"""Each imports PyTorch and verl: half a gigabyte."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Files of the fast suite side by side; what starts Ray, needs a GPU or measures has the machine to itself."""
+    if config.option.markexpr not in config.getini("addopts"):
+        return 0
+    config.option.dist = "loadfile"
+    return min(MOST_WORKERS, os.cpu_count() or 1)
 
 
 def _reference(name: str) -> ModuleType:

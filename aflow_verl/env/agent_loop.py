@@ -79,7 +79,7 @@ class AflowAgentLoop(AgentLoopBase):
 
 
 def _portable(error: Exception) -> Exception:
-    """What can be handed to the search: Ray would raise its own wrapper of an error there, and others may not pickle."""
+    """The error as the search can be told of it: Ray would raise its own wrapper there, and others may not pickle."""
     cause = getattr(error, "cause", None) or error
     return cause if isinstance(cause, AflowVerlError) else RuntimeError(f"{type(cause).__name__}: {cause}")
 

@@ -121,3 +121,12 @@ def test_budgets(text, found):
 def test_no_budgets(text):
     with pytest.raises(UserError, match="is no budget"):
         parse_budget(text)
+
+
+async def test_an_editor_that_is_down_stops_the_search_and_loses_nothing(command, recipe, tmp_path):
+    down = ["models.editor.base_url=http://127.0.0.1:9/v1", "models.editor.retries=0", "models.editor.patience_s=0.1"]
+    run_dir = f"run_dir={tmp_path / 'run'}"
+    stopped = await command("search", recipe, run_dir, *down)
+    assert stopped.code == 1
+    assert "all is kept; the same command with run_dir=" in stopped.err
+    assert (await command("search", recipe, run_dir)).code == 0, "where the editor is may change"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from aflow_verl.commands.search import main as search_main
 from aflow_verl.main_gigpo import main
 from aflow_verl.recipe.load import Recipe
 
@@ -37,9 +38,9 @@ def command(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr("aflow_verl.run.run", _started)
 
-    def run(*argv: str) -> Outcome:
+    def run(*argv: str, search: bool = False) -> Outcome:
         capsys.readouterr()
-        code = main(list(argv))
+        code = (search_main if search else main)(list(argv))
         captured = capsys.readouterr()
         return Outcome(code, captured.out, captured.err)
 

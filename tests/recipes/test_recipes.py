@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from aflow_verl.recipe.load import load_recipe
+from aflow_verl.recipe.search_recipe import is_search, load_search_recipe
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
@@ -25,7 +26,7 @@ def plan(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.name)
 def test_check_passes(path: Path, command: Callable[..., Any]) -> None:
-    outcome = command(str(path), "--check", *plan(path))
+    outcome = command(str(path), "--check", *plan(path), search=is_search(path))
     assert outcome.code == 0, outcome.err
     assert outcome.err == ""
     assert path.name in outcome.out.splitlines()[-1]
@@ -37,7 +38,8 @@ def test_header_says_what_hardware_and_command(path: Path) -> None:
     assert all(line.startswith("#") for line in header.splitlines())
     for word in ("# What:", "# Hardware:", "# Command:"):
         assert word in header
-    assert f"aflow_verl.main_gigpo recipes/{path.name}" in header
+    command = "aflow-verl search" if is_search(path) else "python -m aflow_verl.main_gigpo"
+    assert f"{command} recipes/{path.name}" in header
 
 
 @pytest.mark.parametrize("name", ["quickstart", "qwen7b"])
@@ -77,6 +79,14 @@ def test_the_7b_recipe_holds_the_users_keys() -> None:
     assert recipe.get("critic.model.path") == "Qwen/Qwen2.5-7B-Instruct"
     assert recipe.get("algorithm.adv_estimator") == "gigpo"
     assert recipe.ours.models.executor.kind == "anthropic"
+
+
+def test_the_search_recipe_is_plain_aflow() -> None:
+    ours = load_search_recipe(ROOT / "recipes" / "search_only.yaml", []).ours
+    assert (ours.search.selector, ours.search.rl_weight, ours.env.action_format) == ("soft_mixed", 0.0, "code")
+    assert (ours.standalone.rounds, ours.standalone.workers, ours.standalone.convergence) == (20, 1, True)
+    assert ours.benchmark[0].validation + ours.benchmark[0].train == 264
+    assert (ours.models.editor.kind, ours.models.executor.kind) == ("anthropic", "anthropic")
 
 
 def test_search_without_q_says_so(command: Callable[..., Any]) -> None:

@@ -22,7 +22,7 @@ STRONG = [a for a in ATTACKS if a.gets_through and (os.geteuid() == 0 or not a.n
 
 
 async def achieved(attack: Attack) -> list[str]:
-    attack = replace(attack, seconds=10.0)  # nothing is to be stopped here by a slow machine, either
+    attack = replace(attack, seconds=30.0)  # nothing is to be stopped here by a slow machine, either
     others = live_descendants()
     async with serving(run_plainly) as url, RemoteSandbox(url) as plain:
         with open_world(plain=True) as world:

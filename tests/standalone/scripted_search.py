@@ -44,6 +44,7 @@ LANDSCAPE = Landscape(custom=0.3, markers={colour(k): 0.1 + 0.6 * (7 * k % 19) /
 
 
 def settings(**standalone: object) -> AflowConfig:
+    standalone = {"rounds": ROUNDS, **standalone}
     return AflowConfig(
         benchmark=(BenchmarkConfig("simulated", train=4, validation=PROBLEMS, heldout=8),),
         kind="search",
@@ -52,7 +53,7 @@ def settings(**standalone: object) -> AflowConfig:
         search=SearchConfig(selector="soft_mixed", rl_weight=0.0),
         models=ModelsConfig(executor=ModelConfig(kind="simulated", model="ladder")),
         sandbox=SandboxConfig(programs="monty", workers=8),
-        standalone=StandaloneConfig(rounds=ROUNDS, **standalone),  # type: ignore[arg-type]
+        standalone=StandaloneConfig(**standalone),  # type: ignore[arg-type]
     )
 
 

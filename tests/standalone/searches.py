@@ -10,23 +10,19 @@ from typing import Any, TypeVar
 import numpy as np
 
 from aflow_verl.config import RacingConfig, SearchConfig, StandaloneConfig
-from aflow_verl.env.actions import EditFormat, Offer
+from aflow_verl.env.actions import NO_CONTEXT, Action, Context, Offer
 from aflow_verl.evaluation.race import Race, race
-from aflow_verl.models.landscape import LANDSCAPES, PROGRAM_MARKER, uniform
+from aflow_verl.models.landscape import uniform
 from aflow_verl.search.tree import Tree
 from aflow_verl.standalone.best import Best
 from aflow_verl.standalone.history import RoundEntry
 from aflow_verl.standalone.loop import Loop, Plan
 from aflow_verl.types import Evaluation, Grade, Message, Problem
-from aflow_verl.workflow.edits import EditSpace
-from aflow_verl.workflow.pipeline import read
-from aflow_verl.workflow.state import WorkflowState, seed_state
+from aflow_verl.workflow.state import WorkflowState
 
 T = TypeVar("T")
-SPACE = EditSpace()
-LADDER = LANDSCAPES["ladder"]
-VALIDATION = tuple(Problem(f"v{k}", f"validation {k}", "") for k in range(40))
-FRESH = tuple(Problem(f"t{k}", f"fresh {k}", "") for k in range(24))
+VALIDATION = tuple(Problem(f"v{k}", f"validation {k}", "") for k in range(24))
+FRESH = tuple(Problem(f"t{k}", f"fresh {k}", "") for k in range(8))
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -60,8 +56,8 @@ def in_virtual_time(work: Callable[[], Awaitable[T]]) -> tuple[T, float]:
 
 
 class Ladder:
-    """The landscape ``ladder`` on one seed's problems. Each evaluation takes ``seconds``, of which each workflow has
-    one; its chance on a problem is that of its last step, and of three samples the majority counts."""
+    """Each edit adds its own gain, which the seed draws, to the chance of every problem. A first evaluation of a
+    workflow takes ``seconds``; later ones are known."""
 
     def __init__(self, seed: int, seconds: float = 1.0) -> None:
         self._seed = seed
@@ -80,18 +76,41 @@ class Ladder:
         return Evaluation(tuple(Grade(p.id, self._known[workflow.hash, p.id, sample], calls=1) for p in problems))
 
     def _grade(self, workflow: WorkflowState, problem: Problem) -> float:
-        pipeline = read(workflow.code, workflow.prompts)
-        assert pipeline is not None
-        last = pipeline.steps[-1]
-        text = PROGRAM_MARKER if last.operator == "Programmer" else last.text
-        level = LADDER.skill(text, problem.prompt)
-        draws = [uniform(self._seed, problem.prompt, text, k) < level for k in range(last.samples)]
-        return float(2 * sum(draws) > len(draws))
+        level = 0.3 + sum(0.1 * (uniform(self._seed, "gain", edit) - 0.4) for edit in workflow.history)
+        return float(uniform(self._seed, problem.prompt, workflow.hash) < level)
 
     async def race(
         self, child: WorkflowState, parent: WorkflowState, problems: Sequence[Problem], *, seed: int
     ) -> Race:
         return await race(self.evaluate, child, parent, problems, RacingConfig(), seed=seed, repeats=False)
+
+
+class Numbers:
+    """Edits are numbers, and a workflow is the set of those that made it."""
+
+    restricted = True
+
+    def __init__(self, edits: int = 24) -> None:
+        self._edits = tuple(map(str, range(edits)))
+
+    def _left(self, state: WorkflowState, tried: frozenset[str]) -> tuple[str, ...]:
+        return tuple(edit for edit in self._edits if edit not in tried and edit not in state.history)
+
+    def offer(self, state: WorkflowState, tried: frozenset[str], context: Context = NO_CONTEXT) -> Offer:
+        return Offer([], self._left(state, tried))
+
+    async def read(self, state: WorkflowState, reply: str) -> Action:
+        return Action(reply, workflow((*state.history, reply)))
+
+    def can_expand(self, state: WorkflowState, tried: frozenset[str]) -> bool:
+        return bool(self._left(state, tried))
+
+    def reply_of(self, state: WorkflowState, key: str) -> str | None:
+        return key
+
+
+def workflow(history: tuple[str, ...] = ()) -> WorkflowState:
+    return WorkflowState("toy", f"class Workflow:\n    edits = {sorted(history)}\n", "", ("Custom",), history=history)
 
 
 class Memory:
@@ -144,13 +163,13 @@ class RandomEdits:
 
 async def make_loop(contest: Any, ask: Any, history: Rounds, *, selector: str = "puct", **more: Any) -> Loop:
     """A search of pipelines, ready to run."""
-    tree = Tree.seed(seed_state("toy", SPACE.operators))
+    tree = Tree.seed(workflow())
     best = Best(Memory(), contest, VALIDATION, FRESH)  # type: ignore[arg-type]
     await best.resume(tree)
     seed = more.pop("seed", 0)
+    actions = Numbers(more.pop("edits", 24))
     on_round, may_begin = more.pop("on_round", lambda entry: None), more.pop("may_begin", lambda: True)
     plan = Plan(SearchConfig(selector=selector, rl_weight=0.0), StandaloneConfig(**more), 3, seed)  # type: ignore[arg-type]
-    actions = more.pop("actions", EditFormat(SPACE, "Solve it."))
     return Loop(
         tree,
         history,

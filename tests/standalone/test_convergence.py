@@ -23,7 +23,7 @@ def test_no_more_than_three_rounds_never_converge():
 
 
 def test_z_allows_for_noise():
-    """From round 4 on Y moves by .01 / 3; sigma of Y is sqrt(3 * .02^2) / 3 = .0115, of a difference sqrt(2) times it."""
+    """From round 4 on Y moves by .01 / 3; sigma of Y is sqrt(3 * .02^2) / 3 = .0115, of dY sqrt(2) times it."""
     means = [0.5, 0.5, 0.5, 0.51, 0.52, 0.53, 0.54, 0.55]
     assert not still(*means, error=0.02)
     assert still(*means, error=0.02, z=1.0)

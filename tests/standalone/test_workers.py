@@ -10,6 +10,7 @@ from aflow_verl.errors import BudgetExhausted, ModelUnavailable
 SEEDS, ROUNDS = 20, 160
 
 
+@pytest.mark.slow
 def test_sixteen_workers_find_as_much_as_one_in_a_tenth_of_the_time(searches):
     def run(seed: int, workers: int) -> tuple[float, float]:
         async def search() -> float:
@@ -37,8 +38,8 @@ def test_workers_never_evaluate_the_same_edit_twice(searches):
         contest, editor, history = searches.Ladder(0), searches.RandomEdits(0, seconds=0.5), searches.Rounds()
         loop = await searches.make_loop(contest, editor.ask, history, rounds=40, workers=8, selector="soft_mixed")
         await loop.run()
-        edits = [(entry.node, entry.action) for entry in history.rounds]
-        assert len(set(edits)) == len(edits) == 40
+        edits = [(entry.node, entry.action) for entry in history.rounds if entry.child is not None]
+        assert len(set(edits)) == len(edits) > 30
         assert sorted(entry.number for entry in history.rounds) == list(range(1, 41))
 
     searches.in_virtual_time(search)
@@ -60,18 +61,17 @@ def test_one_worker_repeats_exactly_and_its_deltas_make_the_tree(searches):
     assert searches.in_virtual_time(search) == searches.in_virtual_time(search)
 
 
-def test_a_search_ends_where_nothing_is_left_to_try(searches, monkeypatch):
-    """The seed of this space has three edits, and each of their children leads back."""
-    monkeypatch.setattr(searches, "SPACE", searches.EditSpace(instructions={}, operators=("Custom",), max_steps=2))
+def test_a_search_ends_where_nothing_is_left_to_try(searches):
+    """Three edits in any order: their 2 ** 3 sets."""
 
     async def search(workers: int) -> tuple[str, int]:
         editor, history = searches.RandomEdits(0), searches.Rounds()
-        loop = await searches.make_loop(searches.Ladder(0), editor.ask, history, rounds=99, workers=workers)
+        loop = await searches.make_loop(searches.Ladder(0), editor.ask, history, rounds=99, workers=workers, edits=3)
         return await loop.run(), len(loop.tree)
 
     for workers in (1, 5):
         (reason, nodes), _ = searches.in_virtual_time(lambda workers=workers: search(workers))
-        assert (reason, nodes) == ("exhausted", 2)
+        assert (reason, nodes) == ("exhausted", 8)
 
 
 @pytest.mark.parametrize("workers", [1, 4])
