@@ -49,7 +49,8 @@ class ModelUnavailable(InfrastructureError):
     """A model could not answer: network, rate limit, overload, server fault.
 
     ``kind``, for counting: ``rate_limited`` (429), ``overloaded`` (503, 529), ``server_error`` (other 5xx),
-    ``timeout``, ``connection`` (refused, reset, closed half-way), ``malformed`` (no readable reply), ``circuit_open`` or ``other``.
+    ``timeout``, ``connection`` (refused, reset, closed half-way), ``malformed`` (no readable reply), ``circuit_open``
+    or ``other``.
     ``retry_after_s``: the wait that the server asks for, if it does.
     """
 
