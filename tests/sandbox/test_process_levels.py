@@ -15,6 +15,7 @@ from aflow_verl.sandbox import catalog
 from aflow_verl.sandbox.limits import Limits
 from aflow_verl.sandbox.monty import MontySandbox
 from aflow_verl.sandbox.process import probe as probing
+from aflow_verl.sandbox.process.layers import rootfs
 from aflow_verl.sandbox.process.level import LAYERS, Layers, level_of, reaches, refusal
 from aflow_verl.sandbox.process.probe import probe
 from aflow_verl.sandbox.process.sandbox import ProcessSandbox
@@ -184,3 +185,17 @@ def test_the_command_shows_each_layer_and_the_level(monkeypatch: pytest.MonkeyPa
     assert capsys.readouterr().err == "no interpreter\n"
     monkeypatch.setattr(command, "probe", lambda: asyncio.sleep(0, Layers()))
     assert command.main() == 0
+
+
+@pytest.mark.parametrize(
+    ("readable", "place"),
+    [
+        (["/usr/lib/python3.11", "/opt/venv"], "/tmp"),
+        (["/usr/lib/python3.11", "/tmp/venv/lib"], "/var/tmp"),
+        (["/tmp"], "/var/tmp"),
+        (["/tmp/a", "/var/tmp/b"], "/private"),
+        (["/tmpfs/a"], "/tmp"),
+    ],
+)
+def test_a_programs_own_directory_hides_no_file_of_the_interpreter(readable: list[str], place: str) -> None:
+    assert rootfs.private_place(readable) == place

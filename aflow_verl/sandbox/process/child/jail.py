@@ -34,6 +34,11 @@ class Jail:
     """The host runs as root."""
 
     @property
+    def private(self) -> str:
+        """Where a program's own directory is, with a mount namespace."""
+        return rootfs.private_place((*self.readable.trees, *self.readable.packages))
+
+    @property
     def keep_reading(self) -> bool:
         """The interpreter's files may be for root alone: then the program reads with root's right what is laid out for
         it, once nothing else is."""
@@ -60,12 +65,12 @@ def prepare(jail: Jail, uid: int) -> int:
     os.setsid()
     if "mounts" in jail.layers:
         namespaces.new_mounts()
-        rootfs.mount_private(uid if jail.root else namespaces.INNER_ID)
-        os.chdir(rootfs.PRIVATE)
+        rootfs.mount_private(jail.private, uid if jail.root else namespaces.INNER_ID)
+        os.chdir(jail.private)
     if "landlock" not in jail.layers:
         return -1
     if "mounts" in jail.layers:
-        return landlock.ruleset(["/"], [rootfs.PRIVATE, "/dev/null"])
+        return landlock.ruleset(["/"], [jail.private, "/dev/null"])
     return landlock.ruleset([*jail.readable.expanded(), *rootfs.DEVICES], ["/dev/null"], listable=jail.readable.trees)
 
 

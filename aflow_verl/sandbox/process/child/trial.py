@@ -110,7 +110,7 @@ def _mounts() -> None:
     _enter("mounts")
     rootfs.build([], [], [])
     namespaces.new_mounts()
-    rootfs.mount_private(namespaces.INNER_ID)
+    rootfs.mount_private(rootfs.private_place([]), namespaces.INNER_ID)
     if sorted(os.listdir("/")) != ["dev", "tmp"]:
         raise NoEffect(f"the new root holds {os.listdir('/')}")
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from aflow_verl.sandbox.process.layers import linux
 
-PRIVATE = "/tmp"
+PRIVATE_PLACES = ("/tmp", "/var/tmp", "/private")
+"""Where a run's directory may be: where programs look for one, unless the interpreter itself lies there."""
 PRIVATE_MB, PRIVATE_FILES = 16, 1000
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 _RDONLY, _NOSUID, _NODEV, _NOEXEC, _REMOUNT, _BIND, _REC, _PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
@@ -42,16 +43,22 @@ def build(readable: Iterable[str], hidden: Iterable[str], reopened: Iterable[str
         _show(place, source, _NODEV)
     for path in DEVICES:
         _show(path, path, 0)
-    os.mkdir(PRIVATE)
+    os.makedirs(private_place([*shown, *again]))
     linux.libc("umount2", _OLD.encode(), _DETACH)
     os.rmdir(_OLD)
     for path in (*hidden, "/"):
         linux.libc("mount", b"none", path.encode(), None, _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV, None)
 
 
-def mount_private(uid: int) -> None:
+def private_place(readable: Iterable[str]) -> str:
+    """The first of PRIVATE_PLACES that hides nothing readable."""
+    paths = [found for path in readable for found in (path, os.path.realpath(path))]
+    return next(p for p in PRIVATE_PLACES if not any(path == p or path.startswith(f"{p}/") for path in paths))
+
+
+def mount_private(place: str, uid: int) -> None:
     """An empty directory of ``uid`` that holds PRIVATE_MB and PRIVATE_FILES, and goes with the mount namespace."""
-    _mount_tmpfs(PRIVATE, f"mode=700,size={PRIVATE_MB}m,nr_inodes={PRIVATE_FILES},uid={uid},gid={uid}")
+    _mount_tmpfs(place, f"mode=700,size={PRIVATE_MB}m,nr_inodes={PRIVATE_FILES},uid={uid},gid={uid}")
 
 
 def _mount_tmpfs(path: str, options: str) -> None:
