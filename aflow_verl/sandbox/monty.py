@@ -107,7 +107,7 @@ class MontySandbox:
             source = workflow_source(code, prompts, with_entry_point=entry_point is not None)
         except UNPARSABLE as error:
             return RunResult(error=_own_fault(error))
-        names, bridge = Names(), Bridge(call_operator, limits)
+        names, bridge = Names.unguessable(), Bridge(call_operator, limits)
         inputs = {PROBLEM: problem, ENTRY_POINT: entry_point, DATASET: dataset}
         result = await self._run(self._workflows, source, limits, names, inputs=inputs, external={names.call: bridge})
         if bridge.failure is not None:
@@ -124,7 +124,7 @@ class MontySandbox:
             source = program_source(code)
         except ValueError as error:
             return RunResult(error=_own_fault(error))
-        names = Names()
+        names = Names.unguessable()
         bounded = None if call is None else BoundedCall(call, limits)
         waited_for = {} if bounded is None else {names.host_call: bounded}
         result = await self._run(self._programs, source, limits, names, waited_for=waited_for)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import secrets
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 from aflow_verl.sandbox.host_call import HOST_CALL
@@ -56,25 +56,31 @@ def {host_call}(text):
 """
 
 
-def _unguessable() -> str:
-    return f"_{secrets.token_hex(8)}"
+_NAME_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
     """What the host's side is called in one run."""
 
-    call: str = field(default_factory=_unguessable)
+    call: str
     """Takes an operator's name, arguments and named arguments."""
-    host_call: str = field(default_factory=_unguessable)
+    host_call: str
     """Takes the text of a program's ``host_call``."""
-    plain: str = field(default_factory=_unguessable)
+    plain: str
     """The function that makes a value plain and small."""
-    value: str = field(default_factory=_unguessable)
+    value: str
     """Holds the value of the last expression."""
 
+    @classmethod
+    def unguessable(cls) -> Names:
+        """Independent names out of one draw: a draw is a call of the kernel, and there is one a run."""
+        drawn = secrets.token_hex(_NAME_BYTES * len(fields(cls)))
+        digits = 2 * _NAME_BYTES
+        return cls(*(f"_{drawn[start : start + digits]}" for start in range(0, len(drawn), digits)))
 
-_ANY = Names()
+
+_ANY = Names.unguessable()
 """Stands for a run's names in a source that is kept for the next run; unguessable as well, so no code contains it."""
 
 
