@@ -31,7 +31,7 @@ ATTACKS = (
         "environment",
         """
         import os
-        print(dict(os.environ), os.getenv("ANTHROPIC_API_KEY"))
+        print(os.getenv("ANTHROPIC_API_KEY"), dict(os.environ))
         """,
         gets_through=True,
     ),
