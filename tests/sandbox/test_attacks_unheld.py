@@ -21,6 +21,17 @@ QUICK = ("environment", "creating", "unix_abstract", "signals_to_the_host", "dae
 STRONG = [a for a in ATTACKS if a.gets_through and (os.geteuid() == 0 or not a.needs_root)]
 
 
+TRIES = 3
+"""On a busy machine an attack may be too slow to be seen once."""
+
+
+async def gets_through(attack: Attack) -> bool:
+    for _ in range(TRIES):
+        if await achieved(attack):
+            return True
+    return False
+
+
 async def achieved(attack: Attack) -> list[str]:
     attack = replace(attack, seconds=30.0)  # nothing is to be stopped here by a slow machine, either
     others = live_descendants()
@@ -34,13 +45,13 @@ async def achieved(attack: Attack) -> list[str]:
 
 @pytest.mark.parametrize("attack", [attack for attack in STRONG if attack.name in QUICK], ids=lambda a: a.name)
 async def test_a_likely_attack_gets_through(attack: Attack) -> None:
-    assert await achieved(attack) != []
+    assert await gets_through(attack)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("attack", STRONG, ids=lambda attack: attack.name)
 async def test_an_attack_gets_through(attack: Attack) -> None:
-    assert await achieved(attack) != []
+    assert await gets_through(attack)
 
 
 def test_most_families_have_attacks_that_would_get_through() -> None:
