@@ -77,10 +77,13 @@ def _pool(situation: Situation, columns: Columns, score_N: Floats, sample: int) 
 def _comparison(
     situation: Situation, columns: Columns, pool: NDArray[np.int64], lift_K: Floats, alpha_K: Floats, score_K: Floats
 ) -> Comparison:
-    critic = situation.critic(columns)
     ids = tuple(columns.ids[k] for k in pool.tolist())
     nodes = [situation.tree[node_id] for node_id in ids]
     nothing_K = np.zeros(len(ids))
+    v_K, inherited_K = np.full(len(ids), np.nan), np.zeros(len(ids), dtype=np.bool_)
+    if situation.q is not None:
+        critic = situation.critic(columns)
+        v_K, inherited_K = critic.v[pool], critic.inherited[pool]
     return Comparison(
         at=situation.tree.root_id,
         ids=ids,
@@ -89,9 +92,9 @@ def _comparison(
         n_K=np.array([node.edits for node in nodes], dtype=np.float64),
         in_flight_K=np.array([situation.in_flight.get(node_id, 0) for node_id in ids], dtype=np.float64),
         prior_K=nothing_K,
-        v_K=critic.v[pool],
-        q_K=critic.v[pool],
-        inherited_K=critic.inherited[pool],
+        v_K=v_K,
+        q_K=v_K,
+        inherited_K=inherited_K,
         reach_K=columns.row(MEAN)[pool] + lift_K,
         exploration_K=nothing_K,
         alpha_K=alpha_K,
