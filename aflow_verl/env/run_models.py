@@ -15,7 +15,7 @@ from aflow_verl.env.usage import RunUsage
 from aflow_verl.evaluation.engine import Engine
 from aflow_verl.evaluation.open_engine import open_engine
 from aflow_verl.models.client import ModelClient
-from aflow_verl.models.replies import Replies
+from aflow_verl.models.replies import spent_in
 from aflow_verl.models.stack import open_model
 from aflow_verl.search.store import Store
 from aflow_verl.types import Message, SamplingParams
@@ -45,7 +45,7 @@ class RunModels:
         Raises UserError where a model, a key, the budget or the sandbox can't be had.
         """
         models = self._ours.models
-        self.usage = RunUsage(self._store, self._ours.budget, await _spent(self._replies))
+        self.usage = RunUsage(self._store, self._ours.budget, await spent_in(self._replies))
         async with AsyncExitStack() as resources:
             self.engine = await resources.enter_async_context(
                 open_engine(
@@ -104,12 +104,3 @@ class RunModels:
         counters = self.engine.counters().as_dict()
         counters["unpriced_calls"] += self._unpriced_calls
         return {**counters, "editor_calls": float(self._editor_calls)}
-
-
-async def _spent(path: Path) -> tuple[float, int]:
-    """Dollars and calls behind the replies of a file."""
-    replies = Replies(path)
-    try:
-        return replies.spent()
-    finally:
-        await replies.close()

@@ -141,6 +141,15 @@ class Replies:
         )
 
 
+async def spent_in(path: Path) -> tuple[float, int]:
+    """Dollars and calls behind the replies of a file: what earlier starts of a run have spent."""
+    replies = Replies(path)
+    try:
+        return replies.spent()
+    finally:
+        await replies.close()
+
+
 def _passing(error: sqlite3.Error) -> bool:
     """True for a lock that goes away by itself, and for a full disk, which somebody may empty."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF

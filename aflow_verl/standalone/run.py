@@ -21,8 +21,9 @@ from aflow_verl.evaluation.engine import Engine
 from aflow_verl.evaluation.open_engine import open_engine
 from aflow_verl.jsonl import JsonLines
 from aflow_verl.models.client import ModelClient
-from aflow_verl.models.replies import Replies
+from aflow_verl.models.replies import spent_in
 from aflow_verl.models.stack import open_model
+from aflow_verl.search.run_store import open_run_store
 from aflow_verl.search.store import Store
 from aflow_verl.standalone.allowance import comparison, fits, next_round
 from aflow_verl.standalone.best import Best
@@ -84,8 +85,10 @@ async def search(
     Raises UserError (settings, keys, budget), InfrastructureError and StorageError; finished rounds are kept.
     """
     benchmark = create_benchmark(ours.benchmark[0])
-    with Store(run_dir / ours.store.path) as store:
-        usage = RunUsage(store, ours.budget, await _spent(run_dir / REPLIES))
+    with open_run_store(ours.store, run_dir) as store:
+        for notice in store.notices:
+            watch.phase(notice)
+        usage = RunUsage(store, ours.budget, await spent_in(run_dir / REPLIES))
         watch.phase("opening models and sandboxes")
         async with _opened(ours, run_dir, store, usage, benchmark, editor, client) as parts:
             running = _Search(ours, run_dir, watch, store, usage, benchmark, *parts)
@@ -214,12 +217,3 @@ async def _opened(
             stack.push_async_callback(model.close)
             editor = ModelEditor(model, settings)
         yield engine, editor
-
-
-async def _spent(path: Path) -> tuple[float, int]:
-    """Dollars and calls behind the replies of a file: what earlier starts have spent."""
-    replies = Replies(path)
-    try:
-        return replies.spent()
-    finally:
-        await replies.close()
