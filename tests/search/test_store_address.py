@@ -37,6 +37,6 @@ def test_a_missing_driver_is_named(monkeypatch):
 
 def test_a_server_that_is_not_there_is_named(monkeypatch, tmp_path):
     pytest.importorskip("psycopg")
-    monkeypatch.setattr("aflow_verl.search.storage.database.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("aflow_verl.search.storage.database.sleep", lambda seconds: None)
     with pytest.raises(UserError, match=r"^store\.url: postgresql.*\*\*\*@.*; start the server, or correct the URL"):
         Store(f"postgresql://me:secret@/flows?host={tmp_path}")

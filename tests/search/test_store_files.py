@@ -23,7 +23,7 @@ def path(tmp_path) -> Path:
 def pauses(monkeypatch) -> list[float]:
     """The waits between tries, without their time."""
     waited: list[float] = []
-    monkeypatch.setattr(database.time, "sleep", waited.append)
+    monkeypatch.setattr(database, "sleep", waited.append)
     return waited
 
 
@@ -93,7 +93,7 @@ def test_a_full_disk_is_infrastructure_and_loses_nothing(path, pauses):
 def test_a_disk_that_is_emptied_in_time_stops_nothing(path, monkeypatch):
     with Store(path) as store:
         pragma(store, f"max_page_count = {pragma(store, 'page_count')}")
-        monkeypatch.setattr(database.time, "sleep", lambda seconds: pragma(store, "max_page_count = 100000"))
+        monkeypatch.setattr(database, "sleep", lambda seconds: pragma(store, "max_page_count = 100000"))
         store.put_grades("w", "m", [Grade(f"p{i}", 1.0, "x" * 5000) for i in range(20)])
         assert len(store.get_grades("w", "m", [f"p{i}" for i in range(20)])) == 20
 

@@ -9,9 +9,9 @@ PostgreSQL: ``synchronous_commit=on``, reads are REPEATABLE READ, and the tables
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from time import sleep
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
@@ -94,7 +94,7 @@ class Database:
             except StorageError as failure:
                 if not failure.retryable:
                     raise
-            time.sleep(pause)
+            sleep(pause)
         return work()
 
 
