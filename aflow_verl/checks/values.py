@@ -11,6 +11,7 @@ from aflow_verl.operators.catalog import OPERATORS
 from aflow_verl.recipe.load import Recipe
 from aflow_verl.schema import suggestion
 from aflow_verl.workflow.instructions import LIBRARY
+from aflow_verl.workflow.pipeline import EDITABLE_OPERATORS
 
 _MODELS = ("models.executor", "models.editor")
 
@@ -113,6 +114,9 @@ def edit_space(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
         if name not in OPERATORS:
             hint = suggestion(name, OPERATORS) or f"; choose from {', '.join(OPERATORS)}"
             yield error("env.operators", f"there is no operator '{name}'", hint.removeprefix("; "))
+        elif env.action_format == "edit" and name not in EDITABLE_OPERATORS:
+            todo = f"leave {name} out, or use env.action_format=code or suggest"
+            yield error("env.operators", f"no edit adds {name} to a workflow", todo)
     # An upper bound of workflow.edits: replace or add an operator, remove a step, vote, instruct, stop.
     edits = 2 * len(env.operators) + env.max_workflow_steps + len(env.samples) + (len(env.instructions) or len(LIBRARY))
     if env.action_format == "edit" and edits > LABELS:

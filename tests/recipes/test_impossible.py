@@ -65,6 +65,10 @@ IMPOSSIBLE: dict[str, tuple[list[str], str]] = {
         [QUICKSTART, "trainer.n_gpus_per_node=2"],
         "ppo_micro_batch_size_per_gpu: 6 doesn't divide a rank's share of a mini-batch, 2 * 3 / 2 = 3 rows",
     ),
+    "an operator that no edit adds": (
+        [QUICKSTART, "env.operators=[Custom,Review]"],
+        "env.operators: no edit adds Review to a workflow; leave Review out, or use env.action_format=code or suggest",
+    ),
     "unknown way to resume": (
         [QUICKSTART, "trainer.resume_mode=never"],
         "trainer.resume_mode: 'never' is no way to resume; use auto or disable or resume_path",
