@@ -230,6 +230,7 @@ ATTACKS = (
                 pass
         if os.fork() == 0:
             os.setsid()
+            os.closerange(0, 1024)  # who waits for its output would wait for its end
             time.sleep(20)
         os._exit(0)
         """,
