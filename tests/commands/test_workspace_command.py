@@ -45,6 +45,24 @@ async def test_a_workspace_goes_in_is_searched_and_comes_out(command, recipe, tm
     assert "exists already" in refused.err
 
 
+async def test_a_workspace_in_a_database_of_several_runs(command, recipe, tmp_path):
+    write_rounds(tmp_path / "aflow", "simulated", 2)
+    url = f"sqlite:///{tmp_path / 'shared.sqlite'}"
+    for name in ("one", "two"):
+        given = ("import", tmp_path / "aflow", tmp_path / name, "--operators", "Custom,ScEnsemble,Programmer")
+        taken = await command("workspace", *given, "--store", url)
+        assert taken.code == 0, taken.err
+        assert f"store.url={tmp_path / 'shared.sqlite'}" in taken.out
+    searched = await command("search", recipe, f"run_dir={tmp_path / 'one'}", f"store.url={url}", "--rounds", 1)
+    assert searched.code == 0, searched.err
+    written = await command("workspace", "export", tmp_path / "one", tmp_path / "back_one")
+    assert "3 rounds in" in written.out, written.err
+    written = await command("workspace", "export", tmp_path / "two", tmp_path / "back_two", "--store", url)
+    assert "2 rounds in" in written.out, written.err
+    missing = await command("workspace", "export", tmp_path / "three", tmp_path / "back_three")
+    assert "three: no run directory: it has no store" in missing.err
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [
