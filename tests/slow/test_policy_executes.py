@@ -39,6 +39,7 @@ def test_the_policy_runs_its_own_workflows_and_weights_are_never_mixed(start_run
     assert code == 0, err
     with sqlite3.connect(run.run_dir / "tree.sqlite") as store:
         assert len(store.execute("SELECT DISTINCT fingerprint FROM grades").fetchall()) == 3
+    assert [line["step"] for line in done.metrics()] == [1, 2]
     assert json.loads((run.run_dir / "result.json").read_text())["steps"] == 2
 
 
