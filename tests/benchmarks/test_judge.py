@@ -75,11 +75,21 @@ async def test_wrong_answers_fail_with_a_reason(process_programs: ProcessSandbox
 
 async def test_an_endless_loop_ends_at_the_limit(process_programs: ProcessSandbox) -> None:
     exam = make_exam("assert f(1) == 2", "f")
-    limits = replace(LIMITS, seconds=0.5)
+    limits = replace(LIMITS, seconds=1.0)
     for answer in ("def f(x):\n    while True: pass", "X = [0 for _ in iter(int, 1)]\ndef f(x): return X"):
         verdict = await judge(answer, exam, process_programs, limits)
         assert not verdict.passed
-        assert "0.5 s" in verdict.reason
+        assert "1 s" in verdict.reason
+
+
+async def test_an_examiner_that_has_no_time_to_begin_says_nothing_about_the_answer(
+    process_programs: ProcessSandbox,
+) -> None:
+    with pytest.raises(SandboxUnavailable, match="could not begin: TimeoutError") as failure:
+        await judge(
+            "def f(x): return 2", make_exam("assert f(1) == 2", "f"), process_programs, replace(LIMITS, seconds=1e-4)
+        )
+    assert failure.value.retryable
 
 
 async def test_one_worker_is_enough_for_many() -> None:

@@ -34,7 +34,8 @@ class Verdict:
 async def judge(answer: str, exam: Exam, programs: ProgramSandbox, limits: Limits = LIMITS) -> Verdict:
     """Examine an answer. Each of the two programs may work for ``limits.seconds``, waiting for the other not counted.
 
-    Raises SandboxUnavailable; not retryable where the sandbox is of a kind that can't run an examiner.
+    Raises SandboxUnavailable; not retryable where the sandbox is of a kind that can't run an examiner, retryable where
+    the machine gave it no time.
     """
     if not programs.supports_calls:
         raise _unsuitable(programs, "its programs can't call out")
@@ -48,7 +49,7 @@ async def judge(answer: str, exam: Exam, programs: ProgramSandbox, limits: Limit
     try:
         examined = await programs.run_program(examiner_program(exam), limits, call=line.from_examiner)
         if not line.asked:  # before its first question the examiner has met nothing but the sandbox
-            raise _unsuitable(programs, str(examined.error))
+            raise _not_begun(programs, str(examined.error))
         if candidate.done():  # it ends by a fault alone, whatever the examiner made of that
             return Verdict(False, candidate.result().error or "the answer ended its process")
         reason = examined.value if examined.error is None else examined.error
@@ -56,6 +57,12 @@ async def judge(answer: str, exam: Exam, programs: ProgramSandbox, limits: Limit
     finally:
         candidate.cancel()
         await asyncio.gather(candidate, return_exceptions=True)
+
+
+def _not_begun(programs: ProgramSandbox, reason: str) -> SandboxUnavailable:
+    if reason.startswith(TimeoutError.__name__):
+        return SandboxUnavailable(f"an examiner of code could not begin: {reason}")
+    return _unsuitable(programs, reason)
 
 
 def _unsuitable(programs: ProgramSandbox, reason: str) -> SandboxUnavailable:
