@@ -42,5 +42,5 @@ def test_commands_get_their_arguments(arguments: list[str], message: str, capsys
 
 def test_as_a_module() -> None:
     command = [sys.executable, "-m", "aflow_verl", "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
     assert (done.returncode, done.stdout.strip()) == (0, usage())

@@ -95,7 +95,7 @@ async def test_an_examiner_that_has_no_time_to_begin_says_nothing_about_the_answ
 async def test_one_worker_is_enough_for_many() -> None:
     """Each examination has two programs that wait for each other; none waits for a slot that the other holds."""
     exam = make_exam("assert [f(i) for i in range(5)] == [0, 2, 4, 6, 8]", "f")
-    async with ProcessSandbox(workers=1, minimum_level="limits") as programs, asyncio.timeout(60):
+    async with ProcessSandbox(workers=1, minimum_level="limits") as programs, asyncio.timeout(300):
         verdicts = await asyncio.gather(*(judge("def f(x): return 2 * x", exam, programs) for _ in range(6)))
     assert all(verdict.passed for verdict in verdicts)
 

@@ -40,13 +40,13 @@ class Line:
 
     def send(self, text: str) -> str:
         self._there.put(text)
-        return self._back.get(timeout=10)
+        return self._back.get(timeout=60)
 
     def _answer(self, text: str) -> str:
         if self._ready:
             self._back.put(text)
         self._ready = True
-        request = self._there.get(timeout=10)
+        request = self._there.get(timeout=60)
         if request is None:
             raise _HungUp
         return request
@@ -54,7 +54,7 @@ class Line:
     def close(self) -> None:
         self._there.put(None)
         for thread in self._threads:
-            thread.join(timeout=10)
+            thread.join(timeout=60)
 
 
 @pytest.fixture

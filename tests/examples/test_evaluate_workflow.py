@@ -31,7 +31,7 @@ def row(output: str, name: str) -> str:
 
 def test_offline_it_shows_score_and_failures() -> None:
     process = start("--offline")
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     score = float(row(output, "score").split(",")[0])
     failed = [int(number) for number in re.findall(r"holds (\d+) red", output)]
@@ -44,7 +44,7 @@ def test_without_a_key_it_says_so_in_one_line(tmp_path: Path) -> None:
     data = tmp_path / "gsm8k.jsonl"
     data.write_text("".join(json.dumps({"question": f"{k}?", "answer": f"#### {k}"}) + "\n" for k in range(4)))
     process = start("--path", str(data), "--problems", "2", "--keep", str(tmp_path / "kept"))
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 2
     assert "ANTHROPIC_API_KEY" in errors
     assert len(errors.strip().splitlines()) == 1
@@ -64,7 +64,7 @@ async def test_with_claude_nothing_is_paid_twice(tmp_path: Path, faulty_server: 
     async with faulty_server.FaultyServer(reply) as server:
         for _ in range(2):
             process = start(*arguments, ANTHROPIC_API_KEY="test-key", ANTHROPIC_BASE_URL=server.base_url)
-            output, errors = await asyncio.to_thread(process.communicate, timeout=120)
+            output, errors = await asyncio.to_thread(process.communicate, timeout=300)
             assert process.returncode == 0, errors
             outputs.append(output)
         assert server.counts == {"ok": 12}

@@ -11,7 +11,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "new_benchmark.py"
 
 
 def test_a_workflow_is_graded_on_it() -> None:
-    done = subprocess.run([sys.executable, str(EXAMPLE)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, str(EXAMPLE)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "nearly: Name a number, exactly or nearly. The last number counts." in done.stdout
     assert len(re.findall(r"nearly/[0-9a-f]{12}: '\d{4}' -> (?:0\.0|0\.5|1\.0)", done.stdout)) == 3

@@ -10,7 +10,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "new_operator.py"
 
 
 def test_the_policy_sees_it_and_a_workflow_calls_it() -> None:
-    done = subprocess.run([sys.executable, str(EXAMPLE)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, str(EXAMPLE)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert (
         "- Rephrase: Says a question again in clearer words, without answering it. rephrase(problem: str)"

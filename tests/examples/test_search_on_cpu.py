@@ -9,7 +9,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "search_on_cpu.py"
 
 def test_every_selector_starts_at_the_seeds_score_and_is_listed() -> None:
     command = [sys.executable, str(EXAMPLE), "--seeds", "1", "--evaluations", "3"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
     assert [row[0] for row in rows] == ["soft_mixed", "ucb", "puct", "thompson"]

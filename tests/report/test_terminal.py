@@ -30,7 +30,7 @@ print("after err", file=sys.stderr)
 
 
 def run(log: Path, mode: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", PROGRAM, str(log), mode], capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, "-c", PROGRAM, str(log), mode], capture_output=True, text=True, timeout=300)
 
 
 def test_everything_but_the_terminal_goes_to_the_log_and_comes_back(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ async def main():
     both = await asyncio.gather(first, second)
     caught = await asyncio.gather(*[one(x) for x in (1, 2)], return_exceptions=True)
     try:
-        await wait_for(one(2), timeout=5)
+        await wait_for(one(2), timeout=60)
     except asyncio.TimeoutError:
         error = "timeout"
     except ValueError as failure:
