@@ -36,6 +36,12 @@ def _workspace(arguments: Sequence[str]) -> int:
     return main(arguments)
 
 
+def _export_checkpoint(arguments: Sequence[str]) -> int:
+    from aflow_verl.commands.export_checkpoint import main
+
+    return main(arguments)
+
+
 def _data(arguments: Sequence[str]) -> int:
     from aflow_verl.benchmarks.data.command import main
 
@@ -57,6 +63,7 @@ COMMANDS: Mapping[str, tuple[str, Run]] = MappingProxyType(
             "import|export: take over a workspace of AFlow's, or write one that AFlow goes on from",
             _workspace,
         ),
+        "export-checkpoint": ("RUN_DIR --out DIR: a training's policy and critic for transformers", _export_checkpoint),
         "data": ("prepare NAME: make the splits of a benchmark", _data),
         "report": ("RUN_DIR: the step table and the summary of a run", _report),
     }

@@ -19,6 +19,8 @@ from aflow_verl.schema import Locate, build, nowhere
 
 RecipeKind = Literal["train", "search"]
 ActionFormat = Literal["edit", "code", "suggest"]
+Sampling = Literal["uniform", "best", "recent", "surprising"]
+QSource = Literal["snapshot", "server"]
 SelectorName = Literal["puct", "ucb", "soft_mixed", "thompson"]
 Fusion = Literal["normalized", "trusted", "raw"]
 ModelKind = Literal["local", "anthropic", "openai", "rollout", "simulated"]
@@ -119,6 +121,9 @@ class SearchConfig:
     widening_a: float = 0.5
     first_play: float = 0.5
     """``ucb``: pseudo-visits of a candidate without visits, in (0, 1]; keeps its exploration term finite."""
+    q_source: QSource = "snapshot"
+    """Value of a workflow made since the last export. snapshot: its nearest ancestor's V; server: the critic is asked,
+    a copy of it that holds the weights of that export."""
     soft_mixed: SoftMixedConfig = field(default_factory=SoftMixedConfig)
 
 
@@ -251,6 +256,37 @@ class StoreConfig:
 
 
 @dataclass(frozen=True)
+class ExperienceConfig:
+    """What of earlier episodes is used again, beside the tree and the prompts."""
+
+    sampling: Sampling = "uniform"
+    """Which: rows for the critic's replay, and the workflow that an episode with the start ``random`` stands on."""
+    replay_fraction: float = 0.0
+    """Rows of earlier episodes in each update of the critic, as a share of the step's own; never for the policy."""
+    replay_rows: int = 2048
+    """The newest rows that may be replayed."""
+
+
+@dataclass(frozen=True)
+class TrainedConfig:
+    """``aflow-verl search`` with what a training has left: its policy writes the edits, its critic weighs in."""
+
+    run: str | None = None
+    """Run directory of a training, one of its checkpoints (``RUN_DIR/checkpoints/global_step_N``), or a directory
+    written by ``aflow-verl export-checkpoint``. None: ``models.editor`` writes the edits."""
+    step: int | None = None
+    """Of a run directory; None: the newest whole checkpoint at the first start."""
+    temperature: float | None = None
+    """Of the policy's replies; None: as in its training."""
+    max_batch: int = 8
+    """Replies written together."""
+    device: Device = "auto"
+    """``auto`` is the GPU if there is one."""
+    dtype: Dtype = "auto"
+    """``auto`` is bfloat16 where the hardware multiplies it, else float32."""
+
+
+@dataclass(frozen=True)
 class StandaloneConfig:
     """``aflow-verl search``: the search without training."""
 
@@ -264,6 +300,7 @@ class StandaloneConfig:
     """Stop by AFlow's rule: the mean of the three best rounds has not moved for five rounds."""
     convergence_z: float = 0.0
     """By how many standard errors that mean may move and still count as standing still."""
+    trained: TrainedConfig = field(default_factory=TrainedConfig)
 
 
 @dataclass(frozen=True)
@@ -292,8 +329,15 @@ class AflowConfig:
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
+    experience: ExperienceConfig = field(default_factory=ExperienceConfig)
     standalone: StandaloneConfig = field(default_factory=StandaloneConfig)
     gigpo: GigpoConfig = field(default_factory=GigpoConfig)
+
+    @property
+    def asks_editor(self) -> bool:
+        """Whether ``models.editor`` is used: where no policy edits, and for what a policy suggests in words."""
+        has_policy = self.kind == "train" or self.standalone.trained.run is not None
+        return not has_policy or self.env.action_format == "suggest"
 
 
 ROOT_KEYS = (
@@ -308,6 +352,7 @@ ROOT_KEYS = (
     "sandbox",
     "budget",
     "store",
+    "experience",
     "standalone",
 )
 """Our keys at the root of a recipe; all other root keys are verl's."""

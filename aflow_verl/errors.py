@@ -73,8 +73,19 @@ class BudgetExhausted(UserError):
     """The next call could cross the budget of the recipe. Everything done so far is kept; a larger budget goes on."""
 
 
+class CriticUnavailable(InfrastructureError):
+    """The copy of the critic that scores on demand could not answer: its process is gone, or it has other weights."""
+
+    def __reduce__(self) -> tuple[Any, ...]:  # the keyword argument is lost otherwise on the way through Ray
+        return _critic_unavailable, (str(self), self.retryable)
+
+
 class StorageError(InfrastructureError):
     """The store could not write or read: disk full, read-only or failing."""
+
+
+def _critic_unavailable(message: str, retryable: bool) -> CriticUnavailable:
+    return CriticUnavailable(message, retryable=retryable)
 
 
 def _rebuild(

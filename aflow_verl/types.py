@@ -142,3 +142,6 @@ class OperatorInfo:
 
 SEARCH_ACTOR = "aflow_search"
 """Ray name of the actor that owns a run's trees, store and evaluations; the one meeting point of trainer and env."""
+
+Q_ACTOR = "aflow_q"
+"""Ray name of the actor that holds a copy of the critic, with ``search.q_source: server``."""

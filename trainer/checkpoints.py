@@ -7,26 +7,12 @@ one. Here a checkpoint counts once a marker is in it, written last and atomicall
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from pathlib import Path
 
-MARKER = "complete"
-_FOLDER = re.compile(r"global_step_(\d+)$")
+from aflow_verl.checkpoints import FOLDER, MARKER, complete_checkpoints, latest_checkpoint
 
-
-def complete_checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """(step, path) of the whole checkpoints below ``folder``, oldest first."""
-    if not folder.is_dir():
-        return []
-    found = [(int(match.group(1)), path) for path in folder.iterdir() if (match := _FOLDER.search(path.name))]
-    return sorted((step, path) for step, path in found if (path / MARKER).exists())
-
-
-def latest_checkpoint(folder: Path) -> tuple[int, Path] | None:
-    """The newest whole checkpoint, or None."""
-    whole = complete_checkpoints(folder)
-    return whole[-1] if whole else None
+__all__ = ["complete_checkpoints", "keep_newest", "latest_checkpoint", "mark_complete", "remove_torn"]
 
 
 def mark_complete(checkpoint: Path) -> None:
@@ -41,7 +27,7 @@ def remove_torn(folder: Path) -> None:
     whole = {path for _, path in complete_checkpoints(folder)}
     if folder.is_dir():
         for path in folder.iterdir():
-            if _FOLDER.search(path.name) and path not in whole:
+            if FOLDER.search(path.name) and path not in whole:
                 shutil.rmtree(path)
 
 

@@ -7,11 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aflow_verl.search.qvalues import QSnapshot, QValue, ScoreGroup, calibrate
-from trainer.shared_prompt import SharedPromptGroup
-
-MIN_RETURNS = 4
-"""Nodes with known returns below which the values' confidence is 0: a rank correlation of three points says nothing."""
+from aflow_verl.critic.shared_prompt import SharedPromptGroup
+from aflow_verl.search.qvalues import QSnapshot, QValue, ScoreGroup, calibrated
 
 NO_EXPORT: Mapping[str, float] = {
     "critic_export/nodes": 0.0,
@@ -63,21 +60,12 @@ def export_values(
                     v_of[group.node_id] = v
                 q_of.update((child, q) for (child, _), q in zip(group.actions, q_A, strict=True))
     scored = {node: QValue(v=v, q=q_of.get(node), weights_step=weights_step) for node, v in v_of.items()}
-    values = {**kept, **scored}
-    v_of_all = {node: value.v for node, value in values.items()}
-    correlation, confidence, calibration = calibrate(v_of_all, known_returns, MIN_RETURNS)
-    snapshot = QSnapshot(
-        weights_step=weights_step,
-        values=values,
-        confidence=confidence,
-        rank_correlation=correlation,
-        calibration=calibration,
-        gamma=gamma,
-    )
+    snapshot = calibrated({**kept, **scored}, known_returns, weights_step=weights_step, gamma=gamma)
+    correlation = snapshot.rank_correlation
     metrics = {
         "critic_export/nodes": float(len(scored)),
         "critic_export/seconds": time.perf_counter() - started,
         "critic_export/rank_correlation": float("nan") if correlation is None else correlation,
-        "critic_export/confidence": confidence,
+        "critic_export/confidence": snapshot.confidence,
     }
     return Export(snapshot, metrics)

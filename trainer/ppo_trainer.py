@@ -1,15 +1,16 @@
 """verl's V1 PPO trainer with the search in the loop; the only file that subclasses it.
 
-The mixin adds to a training step of verl's: GiGPO's step data in the advantage, the legal mass of restricted rows, the
-merge of the step's episodes into the shared tree, and the critic's values for every node of it, before the checkpoint
-of that step is written. It holds no assumption about when rollouts run, so that verl's asynchronous modes can be given
-it as well; ``AflowSyncTrainer`` is the synchronous one.
+The mixin adds to a training step of verl's: GiGPO's step data in the advantage, the legal mass of restricted rows, rows
+of earlier episodes for the critic, the merge of the step's episodes into the shared tree, and the critic's values for
+every node of it, before the checkpoint of that step is written. It holds no assumption about when rollouts run, so that
+verl's asynchronous modes can be given it as well; ``AflowSyncTrainer`` is the synchronous one.
 
 What it relies on in verl is pinned by ``tests/trainer/test_verl_contract.py``.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ from trainer.advantage import AdvantageContext, advantage_context, split_key, st
 from trainer.critic_export import NO_EXPORT, export_values
 from trainer.engines.legal_tokens import LEGAL_MASS
 from trainer.gigpo import gigpo_statistics
+from trainer.q_server import QLink
+from trainer.replay import CriticReplay, read_rows
 from trainer.rollout.gateway import start_gateway
 from trainer.run_log import FILE_NAME, STEP_METRICS, MetricsFile, write_metrics
 from trainer.search_link import SearchLink
@@ -53,9 +56,12 @@ class SearchInTheLoop:
         with open_dict(config):  # pruned here, after a checkpoint is whole; verl prunes while it writes one
             config.trainer.max_actor_ckpt_to_keep = None
             config.trainer.max_critic_ckpt_to_keep = None
+        self._replay_fraction = float(config.experience.replay_fraction)
         self.search = SearchLink.connect()
+        self._q_link = QLink.of(config)
         self._search_asks_policy = _search_asks_policy(config)
         self._gateway: Any = None
+        self._drawn: dict[str, int] = {}
         super().__init__(config)  # type: ignore[call-arg]
 
     # ---- start-up -------------------------------------------------------------------------------------------------
@@ -95,6 +101,8 @@ class SearchInTheLoop:
         self.search.phase("handing the weights to the rollout server")
         super().on_init_end()  # type: ignore[misc]
         self._serve_policy()
+        if self._q_link is not None and self.global_steps:
+            self._q_link.publish(self.critic_wg, self.global_steps)  # type: ignore[attr-defined]
         self.search.resume(self.global_steps)  # it grades the seed, for which the policy may be needed
 
     def on_train_begin(self) -> None:
@@ -143,13 +151,27 @@ class SearchInTheLoop:
         started = time.perf_counter()
         self.search.phase("tree and critic export")
         sessions = {split_key(key)[:2] for key in _real_keys(batch)}
-        metrics.update(self.search.merge(self.global_steps, sorted(sessions)))
+        rows = read_rows(batch) if self._replay_fraction else {}
+        metrics.update(self.search.merge(self.global_steps, sorted(sessions), rows))
         metrics.update(self._export_values() if self.use_critic else NO_EXPORT)  # type: ignore[attr-defined]
         if self._search_asks_policy:
             self._sync_weights()  # earlier than verl does it: challengers are graded by the policy as it is now
         metrics.update(self.search.finish_step(self.global_steps))
         timing_raw["search"] = time.perf_counter() - started
         return batch
+
+    def _fetch_one_gen_batch(self) -> Any:
+        batch = super()._fetch_one_gen_batch()  # type: ignore[misc]
+        for uid in batch["uid"]:
+            self._drawn[str(uid)] = len(self._drawn)
+        return batch
+
+    def _balance_batch(self, batch: KVBatchMeta, *args: Any, **kwargs: Any) -> KVBatchMeta:
+        """verl has the rows as their episodes ended, which no seed decides, and cuts mini-batches by position."""
+        places = [split_key(key) for key in batch.keys]
+        drawn = [(self._drawn.get(uid, -1), session, step) for uid, session, step in places]
+        batch.reorder(sorted(range(len(drawn)), key=drawn.__getitem__))
+        return super()._balance_batch(batch, *args, **kwargs)  # type: ignore[misc]
 
     def _export_values(self) -> dict[str, float]:
         groups, kept, known_returns = self.search.to_score(self.global_steps)
@@ -163,6 +185,8 @@ class SearchInTheLoop:
             gamma=float(self.config.algorithm.gamma),
         )
         self.search.publish(self.global_steps, export.snapshot)
+        if self._q_link is not None:
+            self._q_link.publish(self.critic_wg, self.global_steps)  # type: ignore[attr-defined]
         return export.metrics
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
@@ -178,6 +202,16 @@ class SearchInTheLoop:
         with advantage_context(rows, self.config.env.returns) as context:
             batch = super()._compute_advantage(batch, metrics)  # type: ignore[misc]
         metrics.update(_advantage_metrics(context))
+        return batch
+
+    def _update_critic(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        if not self._replay_fraction:
+            return super()._update_critic(batch, metrics)  # type: ignore[misc]
+        count = math.ceil(round(self._replay_fraction * len(_real_keys(batch)), 6))  # 0.1 * 30 is a little over 3
+        rows = self.search.replay(self.global_steps, count)
+        replay = CriticReplay(self.critic_wg, rows, self.config)  # type: ignore[attr-defined]
+        batch = super()._update_critic(batch, metrics)  # type: ignore[misc]
+        metrics.update(replay.update())
         return batch
 
     def _save_checkpoint(self) -> None:

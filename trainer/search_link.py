@@ -12,6 +12,7 @@ from typing import Any
 import ray
 
 from aflow_verl.search.qvalues import QSnapshot, QValue, ScoreGroup
+from aflow_verl.search.replay import ReplayRow
 from aflow_verl.types import SEARCH_ACTOR
 
 
@@ -47,13 +48,22 @@ class SearchLink:
         """The trees, values and pending episodes are those of the checkpoint of ``step`` from now on."""
         ray.get(self._actor.resume.remote(step))
 
-    def merge(self, step: int, sessions: Sequence[tuple[str, int]]) -> dict[str, float]:
+    def merge(
+        self, step: int, sessions: Sequence[tuple[str, int]], rows: Mapping[tuple[str, int, int], ReplayRow]
+    ) -> dict[str, float]:
         """Merge the overlays of the step's sessions (uid, session) into the shared trees.
+
+        Args:
+            rows: (uid, session, t) -> training rows of the step that later updates of the critic may see again.
 
         Returns:
             The step's ``search/*`` and ``eval/*`` metrics.
         """
-        return dict(ray.get(self._actor.merge.remote(step, list(sessions))))
+        return dict(ray.get(self._actor.merge.remote(step, list(sessions), rows)))
+
+    def replay(self, step: int, count: int) -> list[ReplayRow]:
+        """At most ``count`` training rows of earlier steps."""
+        return list(ray.get(self._actor.replay.remote(step, count)))
 
     def to_score(self, step: int) -> tuple[list[ScoreGroup], dict[str, QValue], dict[str, list[float]]]:
         """What the critic's weights of ``step`` have not scored yet.

@@ -1,4 +1,5 @@
-"""verl's workers, with two additions: gloo process groups on CPUs, and a critic that scores siblings together."""
+"""verl's workers, with three additions: gloo process groups on CPUs, and a critic that scores siblings together and
+learns from replayed rows."""
 
 from __future__ import annotations
 
@@ -7,16 +8,20 @@ import os
 from contextlib import nullcontext
 from typing import Any
 
+import ray
 import torch
 import torch.distributed as dist
-from verl.single_controller.base.decorator import Dispatch, register
+from tensordict import TensorDict
+from verl.single_controller.base.decorator import Dispatch, make_nd_compute_dataproto_dispatch_fn, register
+from verl.utils import tensordict_utils as tu
 from verl.utils.device import get_device_id, get_device_name
 from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
 
 import trainer.engines.fsdp
 import trainer.rollout.replica  # noqa: F401  and the rollout's adapter
+from aflow_verl.critic.shared_prompt import SharedPromptGroup, score_groups
 from trainer.launch.environment import THREADS
-from trainer.shared_prompt import SharedPromptGroup, score_groups
+from trainer.rollout.weights import buckets
 
 
 def _init_gloo() -> None:
@@ -65,6 +70,37 @@ class AflowTrainingWorker(TrainingWorker):
                 values = score_groups(module, batch, device=get_device_id())
                 scores.update(zip(chunk, values, strict=False))
         return scores
+
+    @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
+    @torch.no_grad()
+    def push_weights(self, server: Any, dtype: torch.dtype) -> None:
+        """Hand the whole weights as they are now to ``trainer.q_server.QServer``, from the leading rank."""
+        weights, _ = self.engine.get_per_tensor_param()
+        # Every rank must exhaust the generator: gathering a sharded tensor is a collective.
+        for bucket in buckets(weights, dtype):
+            if dist.get_rank() == 0:
+                ray.get(server.receive_weights.remote(bucket))
+
+    @register(dispatch_mode=make_nd_compute_dataproto_dispatch_fn(mesh_name="train"), blocking=False)
+    def train_replayed(self, data: TensorDict) -> TensorDict | None:
+        """verl's ``train_mini_batch``, but for the learning rate, whose schedule stays where it is.
+
+        Args:
+            data: this rank's rows, with ``num_mini_batch`` and ``epochs``.
+
+        Returns:
+            ``metrics["losses"]``: the loss of each mini-batch, over all ranks.
+        """
+        mini_batches, epochs = tu.pop(data, key="num_mini_batch"), tu.pop(data, key="epochs")
+        outputs = []
+        with self.engine.train_mode():
+            for mini_batch in tu.chunk_tensordict(data, mini_batches) * epochs:
+                tu.assign_non_tensor(mini_batch, disable_auto_offload=True)
+                outputs.append(self.train_batch(mini_batch))
+        if not self.engine.is_mp_src_rank_with_outputs():
+            return None
+        losses = [tu.get(output, "metrics")["loss"] for output in outputs]
+        return tu.get_tensordict({}, {"metrics": {"losses": losses}})
 
 
 class AflowActorRolloutRefWorker(ActorRolloutRefWorker):

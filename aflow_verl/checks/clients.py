@@ -25,7 +25,7 @@ def executor(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
 def editor(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     """So can the one that writes what the policy suggests, where the policy suggests, or that edits where none is."""
     settings = recipe.ours.models.editor
-    if recipe.ours.kind == "train" and recipe.ours.env.action_format != "suggest":
+    if not recipe.ours.asks_editor:
         return
     if settings.kind == "simulated":
         todo = "use anthropic, openai, local or rollout"

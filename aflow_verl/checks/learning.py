@@ -25,9 +25,7 @@ SERVER_PACKAGES = {"vllm": "vllm", "sglang": "sglang", "trtllm": "tensorrt_llm"}
 def q_has_a_critic(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     """A search that weighs Q needs somebody who learns it."""
     weight, critic = recipe.ours.search.rl_weight, recipe.get("critic.enable")
-    if weight > 0 and recipe.ours.search.selector == "thompson":
-        todo = "set search.rl_weight=0, or use puct, ucb or soft_mixed"
-        yield error("search.selector", f"thompson has no use for Q, and search.rl_weight is {weight:g}", todo)
+    yield from thompson_without_q(recipe, machine)
     if weight == 0:
         asked = "; the critic is trained and never asked" if critic else ""
         yield note("search.rl_weight", f"is 0: search without Q, as in AFlow{asked}")
@@ -35,6 +33,29 @@ def q_has_a_critic(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
         state = "null" if critic is None else "false"
         what = f"is {state} while search.rl_weight is {weight:g}: the search would use a Q that nobody learns"
         yield error("critic.enable", what, "set critic.enable=true, or search.rl_weight=0 for search without Q")
+
+
+def thompson_without_q(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """A baseline that compares paired gains alone."""
+    weight = recipe.ours.search.rl_weight
+    if weight > 0 and recipe.ours.search.selector == "thompson":
+        todo = "set search.rl_weight=0, or use puct, ucb or soft_mixed"
+        yield error("search.selector", f"thompson has no use for Q, and search.rl_weight is {weight:g}", todo)
+
+
+def replay(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """Replayed rows are the critic's, and a rule of sampling needs something that is sampled."""
+    ours, critic = recipe.ours, recipe.get("critic.enable")
+    fraction, how = ours.experience.replay_fraction, ours.experience.sampling
+    if fraction > 0 and not critic:
+        what = f"is {fraction:g}, and there is no critic to replay rows to"
+        yield error("experience.replay_fraction", what, "set critic.enable=true, or experience.replay_fraction=0")
+    if how == "surprising" and not critic:
+        what = "'surprising' goes by the critic's V, and there is no critic"
+        yield error("experience.sampling", what, "set critic.enable=true, or experience.sampling=uniform")
+    elif how != "uniform" and fraction == 0 and ours.env.start.random == 0:
+        what = f"'{how}' samples nothing: no rows are replayed and no episode starts at random"
+        yield error("experience.sampling", what, "set experience.replay_fraction or env.start.random above 0")
 
 
 def estimator(recipe: Recipe, machine: Machine) -> Iterator[Finding]:

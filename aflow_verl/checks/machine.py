@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
 
+import psutil
+
 from aflow_verl.errors import UserError
 from aflow_verl.schema import suggestion
 
@@ -24,6 +26,8 @@ class Machine:
     """Memory of one GPU, GB; None where unknown."""
     assumed: bool = False
     """Planned hardware: API keys, named files, model access and GPU packages are taken as given."""
+    memory_gb: float | None = None
+    """Main memory of the node, GB; None where unknown."""
 
     def has_package(self, name: str) -> bool:
         """True if the Python package can be imported, or is taken as given."""
@@ -54,7 +58,7 @@ def detect(environment: Mapping[str, str] = os.environ) -> Machine:
     if visible is not None:
         memory_gb = memory_gb[: len([d for d in visible.split(",") if d.strip() not in ("", "-1")])]
     known = [gb for gb in memory_gb if gb is not None]
-    return Machine(len(memory_gb), min(known) if known else None)
+    return Machine(len(memory_gb), min(known) if known else None, memory_gb=psutil.virtual_memory().total / 1e9)
 
 
 def _from_nvidia_smi() -> list[float | None]:

@@ -13,7 +13,7 @@ import yaml
 from aflow_verl.checks.finding import Finding, error, missing
 from aflow_verl.checks.machine import Machine
 from aflow_verl.errors import UserError
-from aflow_verl.recipe.load import Recipe
+from aflow_verl.recipe.load import BASE, Recipe
 from aflow_verl.search.storage.address import DRIVER, INSTALL, SQLITE, read_address
 
 RESOLVED = "recipe.resolved.yaml"
@@ -60,6 +60,7 @@ MAY_CHANGE = (
     "standalone.workers",
     "standalone.convergence",
     "standalone.convergence_z",
+    "standalone.trained.max_batch",
 )
 """Keys, with all below them, that a resumed run may have otherwise: they change neither data nor what is learned."""
 
@@ -131,6 +132,9 @@ def same_recipe(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
         yield error("run_dir", f"{stored} can't be read", "name another run_dir to begin anew")
         return
     now = _flat(yaml.safe_load(recipe.to_yaml()))
+    # A run that began before a key existed was made with what is the key's default since.
+    defaults = _flat(yaml.safe_load(BASE.read_text(encoding="utf-8")))
+    before = {key: value for key, value in defaults.items() if key in now} | before
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key) and not _may_change(key):
             what = f"is {now.get(key)!r}, and the run in {recipe.run_dir} began with {before.get(key)!r}"

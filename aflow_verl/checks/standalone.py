@@ -15,12 +15,15 @@ def one_benchmark(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
         yield error("benchmark", "a search is of one benchmark", "name one, and search another one in a run of its own")
 
 
-def no_critic(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
-    """Nobody has learned a Q."""
-    weight = recipe.ours.search.rl_weight
-    if weight > 0:
-        what = f"is {weight:g}, and without training there is no critic whose Q it could weigh"
-        yield error("search.rl_weight", what, "set it to 0")
+def no_replay(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
+    """Rows are replayed to a critic that is trained, and only training has episodes that start at random."""
+    experience = recipe.ours.experience
+    if experience.replay_fraction > 0:
+        what = f"is {experience.replay_fraction:g}, and without training no critic learns from replayed rows"
+        yield error("experience.replay_fraction", what, "set it to 0")
+    if experience.sampling != "uniform":
+        what = f"is '{experience.sampling}', and without training nothing is sampled"
+        yield error("experience.sampling", what, "set it to uniform")
 
 
 def no_policy(recipe: Recipe, machine: Machine) -> Iterator[Finding]:

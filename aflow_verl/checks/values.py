@@ -53,10 +53,14 @@ RANGES: dict[str, tuple[float, float]] = {
     "sandbox.program_memory_mb": (1, inf),
     "budget.usd": (0, inf),
     "budget.calls": (0, inf),
+    "experience.replay_fraction": (0, 1),
+    "experience.replay_rows": (1, inf),
     "standalone.rounds": (1, inf),
     "standalone.workers": (1, inf),
     "standalone.redraws": (0, inf),
     "standalone.convergence_z": (0, inf),
+    "standalone.trained.step": (0, inf),
+    "standalone.trained.max_batch": (1, inf),
     "algorithm.gigpo.omega": (0, inf),
 }
 """Smallest and largest value of our keys, both allowed; for verl's see ``aflow_verl.recipe.verl_values``."""
@@ -68,6 +72,7 @@ POSITIVE = (
     "sandbox.seconds",
     "sandbox.program_seconds",
     *(f"{model}.timeout_s" for model in _MODELS),
+    "standalone.trained.temperature",
     "actor_rollout_ref.rollout.temperature",
 )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from aflow_verl.models.catalog import price_for
 from aflow_verl.recipe.load import Recipe
 from aflow_verl.report.progress import Progress
 from aflow_verl.report.result import BenchmarkResult, Estimate, RunResult
-from aflow_verl.standalone.run import BEST, Outcome, Standing
+from aflow_verl.standalone.outcome import Outcome, Standing
+from aflow_verl.standalone.run import BEST
 from aflow_verl.statistics import Interval
 
 HEADER = f"{'round':>9}{'score':>8}{'best':>8}  {'95%':<16}{'spent':>10}{'calls':>8}  edit"
@@ -56,7 +59,8 @@ def result_of(recipe: Recipe, outcome: Outcome) -> RunResult:
     """What ``result.json`` and the summary say."""
     report, models = outcome.report, recipe.ours.models
     calls = int(outcome.totals["calls"])
-    priced = all(price_for(model) is not None for model in (models.executor, models.editor))
+    asked = (models.executor, models.editor) if recipe.ours.asks_editor else (models.executor,)
+    priced = all(price_for(model) is not None for model in asked)
     heldout = {} if report is None else {"seed": report["seed"]["heldout"], "best": report["best"]["heldout"]}
     benchmark = BenchmarkResult(
         name=recipe.ours.benchmark[0].name,
@@ -77,10 +81,19 @@ def result_of(recipe: Recipe, outcome: Outcome) -> RunResult:
         cache_hit_rate=1.0 - outcome.totals["model_calls"] / calls if calls else None,
         seconds=outcome.totals["wall_seconds"],
         cost_usd=outcome.totals["cost_usd"] if priced else None,
-        rl_weight=0.0,
+        rl_weight=recipe.ours.search.rl_weight,
         confidence=recipe.ours.evaluation.confidence,
-        notes=(f"search without training: {REASONS[outcome.reason]}", *([] if report else [NOT_TESTED])),
+        notes=(f"search without training: {REASONS[outcome.reason]}", *_notes(recipe, outcome)),
     )
+
+
+def _notes(recipe: Recipe, outcome: Outcome) -> Iterator[str]:
+    if outcome.editor:
+        weight = recipe.ours.search.rl_weight
+        critic = f"its critic weighs {weight:g} in the choices" if weight else "without its critic"
+        yield f"edits by the policy of {outcome.editor}, {critic}"
+    if outcome.report is None:
+        yield NOT_TESTED
 
 
 def _estimate(interval: Interval) -> Estimate:

@@ -30,6 +30,17 @@ class Offer:
 
 
 @dataclass(frozen=True)
+class Reply:
+    """What came of an offer."""
+
+    text: str
+    log_prob: float | None = None
+    """A policy's length-normalised log-probability of it; None where nobody can tell."""
+    response_ids: tuple[int, ...] = ()
+    """Its tokens for the policy, end of turn included."""
+
+
+@dataclass(frozen=True)
 class Action:
     """What a reply means."""
 

@@ -15,9 +15,11 @@ import ray
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopMetrics, AgentLoopOutput, register
 
 from aflow_verl.config import AflowConfig, from_config
+from aflow_verl.env.actions import ActionFormat
 from aflow_verl.env.episode import Episode, EpisodeStart, Observation
 from aflow_verl.env.factory import action_format, env_settings
 from aflow_verl.env.loop_config import NAME
+from aflow_verl.env.on_demand import ValuesOnDemand
 from aflow_verl.env.seeds import derive_seed
 from aflow_verl.env.tokens import PolicyTokens
 from aflow_verl.env.workflow_env import WorkflowEnv
@@ -59,14 +61,16 @@ class AflowAgentLoop(AgentLoopBase):
         uid: str,
     ) -> list[AgentLoopOutput]:
         rows = _Rows(ours, start, session, self)
+        actions = action_format(ours, start.task, search.write.remote)
         env = WorkflowEnv(
             start,
             session,
             env_settings(ours, float(self.config.algorithm.gamma)),
             ours.search,
-            action_format(ours, start.task, search.write.remote),
+            actions,
             _evaluator(search, start),
             ours.seed,
+            _values_on_demand(ours, start, actions, self),
         )
         while not env.done:
             observation = await env.observe()
@@ -94,13 +98,26 @@ def _evaluator(search: Any, start: EpisodeStart) -> Any:
     return evaluate
 
 
+def _policy_tokens(loop: AflowAgentLoop) -> PolicyTokens:
+    return PolicyTokens(loop.tokenizer, max_prompt_tokens=int(loop.rollout_config.prompt_length))
+
+
+def _values_on_demand(
+    ours: AflowConfig, start: EpisodeStart, actions: ActionFormat, loop: AflowAgentLoop
+) -> ValuesOnDemand | None:
+    """How the critic is asked for new nodes; None where they inherit, and where nothing was exported yet."""
+    if ours.search.q_source == "snapshot" or start.q is None:
+        return None
+    return ValuesOnDemand(start, actions, _policy_tokens(loop), ours.evaluation)
+
+
 class _Rows:
     """Draws the episode's replies and collects its training rows."""
 
     def __init__(self, ours: AflowConfig, start: EpisodeStart, session: int, loop: AflowAgentLoop) -> None:
         self._seed_parts = (ours.seed, "sample", start.step, start.row, session)
         self._loop = loop
-        self._tokens = PolicyTokens(loop.tokenizer, max_prompt_tokens=int(loop.rollout_config.prompt_length))
+        self._tokens = _policy_tokens(loop)
         self._outputs: list[AgentLoopOutput] = []
 
     @property

@@ -22,7 +22,7 @@ from aflow_verl.env.episode import Episode, EpisodeStart
 from aflow_verl.env.factory import action_format, root_state, task_text
 from aflow_verl.env.policy_model import PolicyModel
 from aflow_verl.env.run_models import RunModels
-from aflow_verl.env.shared_search import SharedSearch
+from aflow_verl.env.shared_search import NO_ROWS, SharedSearch
 from aflow_verl.env.step_metrics import search_metrics
 from aflow_verl.env.tokens import PolicyTokens
 from aflow_verl.errors import UserError
@@ -30,6 +30,7 @@ from aflow_verl.evaluation.bound import BenchmarkEngine
 from aflow_verl.jsonl import JsonLines
 from aflow_verl.run_lock import RunLock
 from aflow_verl.search.qvalues import QSnapshot, QValue, ScoreGroup
+from aflow_verl.search.replay import ReplayRow
 from aflow_verl.search.run_store import open_run_store
 from aflow_verl.types import Evaluation, Message, Problem
 from aflow_verl.workflow.state import WorkflowState
@@ -110,7 +111,7 @@ class SearchServer:
         }
         roots = {name: root_state(ours, benchmark) for name, benchmark in self._benchmarks.items()}
         choices = JsonLines(self._run_dir / "choices.jsonl")
-        self._search = SharedSearch(self._store, choices, roots, formats, ours.seed)
+        self._search = SharedSearch(self._store, choices, roots, formats, ours.seed, ours.experience)
         self._champions = {
             name: Champions(
                 name,
@@ -202,12 +203,21 @@ class SearchServer:
             await champions.resume(self._search.trees[name], step)
             self._write_best(name)
 
-    async def merge(self, step: int, sessions: Sequence[tuple[str, int]]) -> dict[str, float]:
-        """Merge the step's episodes; returns ``search/*`` metrics."""
+    async def merge(
+        self,
+        step: int,
+        sessions: Sequence[tuple[str, int]],
+        rows: Mapping[tuple[str, int, int], ReplayRow] = NO_ROWS,
+    ) -> dict[str, float]:
+        """Merge the step's episodes, and keep their training rows for replay; returns ``search/*`` metrics."""
         before = sum(len(tree) for tree in self._search.trees.values())
-        episodes = self._search.merge(step, sessions)
+        episodes = self._search.merge(step, sessions, rows)
         failed, self._failures = len(self._failures), []
         return {**search_metrics(episodes, self._search.trees, before), "env/failed_sessions": float(failed)}
+
+    async def replay(self, step: int, count: int) -> list[ReplayRow]:
+        """At most ``count`` training rows of steps before this one."""
+        return await asyncio.to_thread(self._search.replay.draw, step, count)
 
     async def raise_failure(self, kind: type[Exception] = Exception) -> None:
         """Raise what made episodes fail since the last merge, if it is of this kind: a user's mistake first."""

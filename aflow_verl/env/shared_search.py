@@ -10,21 +10,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from aflow_verl.env.actions import ActionFormat, Context
+from aflow_verl.config import ExperienceConfig
+from aflow_verl.env.actions import ActionFormat
 from aflow_verl.env.dataset import DatasetRow
 from aflow_verl.env.episode import Episode, EpisodeStart
-from aflow_verl.env.prompts import experience_lines
+from aflow_verl.env.replay import Replay
+from aflow_verl.env.scoring import score_groups
 from aflow_verl.env.seeds import generator
+from aflow_verl.env.starts import random_start
 from aflow_verl.env.tokens import PolicyTokens
 from aflow_verl.jsonl import JsonLines
 from aflow_verl.search.experience import ExperiencePool, ExperienceRecord
 from aflow_verl.search.node import Node
 from aflow_verl.search.qvalues import QSnapshot, QValue, ScoreGroup
+from aflow_verl.search.replay import ReplayRow
 from aflow_verl.search.store import Store
 from aflow_verl.search.tree import Tree
 from aflow_verl.statistics import paired_interval
 from aflow_verl.types import Problem
 from aflow_verl.workflow.state import WorkflowState
+
+NO_ROWS: Mapping[tuple[str, int, int], ReplayRow] = {}
 
 
 class SharedSearch:
@@ -37,12 +43,15 @@ class SharedSearch:
         roots: Mapping[str, WorkflowState],
         formats: Mapping[str, ActionFormat],
         seed: int,
+        experience: ExperienceConfig,
     ) -> None:
         """``choices``: the run's ``choices.jsonl``. ``seed``: the recipe's."""
         self._store = store
         self._choices = choices
         self._formats = formats
         self._seed = seed
+        self._sampling = experience.sampling
+        self.replay = Replay(store, experience, seed)
         self.trees: dict[str, Tree] = {}
         self._experience: dict[str, ExperiencePool] = {}
         self.q: QSnapshot | None = None
@@ -58,6 +67,7 @@ class SharedSearch:
         self.trees = {name: self._store.load_tree(name, step) for name in self._benchmarks}
         self._experience = {name: self._store.load_experience(name, step) for name in self._benchmarks}
         self.q = self._store.get_q(step)
+        self.replay.resume(step)
         self._pending.clear()
 
     def start(self, row: DatasetRow, step: int, task: str, problems: Sequence[Problem]) -> EpisodeStart:
@@ -66,8 +76,8 @@ class SharedSearch:
         if row.start == "root":
             tree = tree.alone(tree.root_id)
         elif row.start == "random":
-            nodes = [node.id for node in tree]
-            tree = tree.alone(nodes[int(generator(self._seed, "root", step, row.index).integers(len(nodes)))])
+            rng = generator(self._seed, "root", step, row.index)
+            tree = tree.alone(random_start(tree, self._experience[row.benchmark], self._sampling, rng))
         shown = tuple(replace(problem, reference="", data={}) for problem in problems)
         return EpisodeStart(row.benchmark, task, row.start, step, row.index, tree, self.q, shown)
 
@@ -76,20 +86,33 @@ class SharedSearch:
         self._store.put_delta(episode.benchmark, episode.step, _key(episode), episode.delta)
         self._pending[(uid, episode.session)] = episode
 
-    def merge(self, step: int, sessions: Sequence[tuple[str, int]]) -> list[Episode]:
+    def merge(
+        self,
+        step: int,
+        sessions: Sequence[tuple[str, int]],
+        rows: Mapping[tuple[str, int, int], ReplayRow] = NO_ROWS,
+    ) -> list[Episode]:
         """Make the step's episodes part of the shared trees; those of other sessions are dropped.
+
+        Args:
+            rows: (uid, session, t) -> the training row of that step, where rows are kept for replay.
 
         Returns:
             The merged episodes in key order.
         """
+        played = {(uid, session, t): row for (uid, session, t), row in rows.items() if (uid, session) in self._pending}
+        kept = {_origin(self._pending[(uid, session)], t): row for (uid, session, t), row in played.items()}
+        tried: list[ExperienceRecord] = []
         episodes = sorted((self._pending[key] for key in sessions if key in self._pending), key=_key)
         for benchmark, group in groupby(sorted(episodes, key=lambda e: e.benchmark), key=lambda e: e.benchmark):
             merged = list(group)
             self.trees[benchmark] = self.trees[benchmark].merged([e.delta for e in merged], step)
             records = [record for episode in merged for record in self._records(episode)]
+            tried += records
             self._store.put_experience(benchmark, records)
             self._experience[benchmark] = self._experience[benchmark].extended(records)
             self._store.commit_step(benchmark, step, [_key(e) for e in merged])
+        self.replay.keep(step, kept, tried)
         self._choices.append(choice for episode in episodes for choice in episode.choices)
         self._pending.clear()
         return episodes
@@ -123,42 +146,23 @@ class SharedSearch:
 
     def to_score(self, tokens: PolicyTokens, weights_step: int) -> tuple[list[ScoreGroup], dict[str, QValue]]:
         """Every node of every tree that has no value of the critic's weights of ``weights_step``, and the values of
-        the others.
-
-        Of a stale node it is the V on its canonical prompt as it stands now, and the Q of what made it on its parent's
-        prompt in which nothing is left out, which the siblings share.
-        """
+        the others."""
         groups, kept = [], {}
         for benchmark, tree in self.trees.items():
             ids = [node.id for node in tree]
-            stale = frozenset(self.q.stale(ids, weights_step) if self.q else ids)
-            kept.update({i: self.q.values[i] for i in ids if self.q and i not in stale})
-            for node in tree:
-                groups.extend(self._groups(benchmark, tree, node, tokens, stale))
+            stale = self.q.stale(ids, weights_step) if self.q else tuple(ids)
+            asked = frozenset(stale)
+            kept.update({i: self.q.values[i] for i in ids if self.q and i not in asked})
+            groups.extend(score_groups(tree, stale, self._formats[benchmark], tokens))
         return groups, kept
-
-    def _groups(
-        self, benchmark: str, tree: Tree, node: Node, tokens: PolicyTokens, stale: frozenset[str]
-    ) -> list[ScoreGroup]:
-        shown = replace(node.state, score=node.posterior_mean)
-        context = Context(experience=experience_lines(tree, node.id))
-
-        def prompt(tried: frozenset[str]) -> tuple[int, ...]:
-            return tokens.prompt_ids(self._formats[benchmark].offer(shown, tried, context).messages)
-
-        children = [tree[child_id] for child_id in tree.children(node.id) if child_id in stale]
-        actions = tuple((c.id, c.response_ids) for c in children if c.parent_id == node.id and c.response_ids)
-        whole = prompt(frozenset()) if actions else ()
-        if node.id not in stale:
-            return [ScoreGroup(whole, None, actions)] if actions else []
-        now = prompt(tree.tried(node.id))
-        if not actions or now == whole:
-            return [ScoreGroup(now, node.id, actions)]
-        return [ScoreGroup(now, node.id), ScoreGroup(whole, None, actions)]
 
 
 def _key(episode: Episode) -> str:
     return f"{episode.row:08d}/{episode.session:04d}"
+
+
+def _origin(episode: Episode, t: int) -> str:
+    return f"row{episode.row}/session{episode.session}/{t}"
 
 
 def _record(
@@ -178,7 +182,7 @@ def _record(
         interval=None if gain is None else (gain.low, gain.high),
         operators=child.state.operators if child else (),
         weights_step=episode.step - 1,
-        origin=f"row{episode.row}/session{episode.session}/{t}",
+        origin=_origin(episode, t),
         step=episode.step,
         tree_return=tree_return,
         surprise=None if v is None else abs(v - tree_return),

@@ -23,6 +23,7 @@ def search_metrics(episodes: Sequence[Episode], trees: Mapping[str, Tree], nodes
         "search/editor_failures": float(sum(kind is not None and kind.startswith(EDITOR) for kind in invalid)),
         "search/q_coverage": _share(_total(choices, "snapshot_own_q"), _total(choices, "snapshot_candidates")),
         "search/q_inherited": _share(_total(choices, "inherited_q"), _total(choices, "candidates")),
+        "search/q_scored_on_demand": float(_total(choices, "scored_on_demand")),
         "search/q_changed_choice": _share(sum(c["node"] != c["node_without_q"] for c in choices), len(choices)),
         "search/alpha_effective": _share(math.fsum(c["alpha_effective"] for c in choices), len(choices)),
         "env/truncated_prompts": float(sum(e.truncated_prompts for e in episodes)),

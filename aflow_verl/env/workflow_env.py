@@ -7,7 +7,7 @@ backed up, and the reward is the paired gain of the child over its parent. Nothi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,12 +20,18 @@ from aflow_verl.env.seeds import generator
 from aflow_verl.errors import InvalidAction
 from aflow_verl.search.catalog import select
 from aflow_verl.search.node import Node
+from aflow_verl.search.qvalues import QValue
 from aflow_verl.search.selection import Choice, SearchExhausted
+from aflow_verl.search.view import TreeView
 from aflow_verl.types import Evaluation, Grade
 from aflow_verl.workflow.state import WorkflowState
 
 Evaluate = Callable[[WorkflowState], Awaitable[Evaluation]]
 """Grades a workflow on the row's problems. InfrastructureError ends the episode: it is reported, never scored."""
+
+
+Value = Callable[[TreeView, Sequence[str]], Awaitable[Mapping[str, QValue]]]
+"""Asks the critic for the values of nodes of a tree. InfrastructureError ends the episode, as above."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,13 @@ class WorkflowEnv:
         actions: ActionFormat,
         evaluate: Evaluate,
         seed: int,
+        value: Value | None = None,
     ) -> None:
-        """``seed``: the recipe's; the episode's choices derive from it, the step, the row, the session and t."""
+        """
+        Args:
+            seed: the recipe's; the episode's choices derive from it, the step, the row, the session and t.
+            value: asked before a choice for nodes that the snapshot has no value of; None: they inherit one.
+        """
         self._start = start
         self._session = session
         self._settings = settings
@@ -61,6 +72,8 @@ class WorkflowEnv:
         self._actions = actions
         self._evaluate = evaluate
         self._seed = seed
+        self._value = value
+        self._q = start.q
         self._tree = start.tree.overlay(step=start.step, origin=f"step{start.step}/row{start.row}/session{session}")
         self._best_at_start = start.tree.best().id
         self._made_at: dict[str, int] = {}
@@ -76,7 +89,8 @@ class WorkflowEnv:
 
     async def observe(self) -> Observation:
         """Select the node to edit and show it; its own grades on the row's problems are there from now on."""
-        choice = self._choose()
+        scored = await self._score_new_nodes()
+        choice = self._choose(scored)
         node = self._tree[choice.node_id]
         self._parent = await self._evaluate(node.state)
         node = self._tree.add_grades(node.id, _scores(self._parent))
@@ -139,13 +153,23 @@ class WorkflowEnv:
         self._made_at.setdefault(child.id, len(self._transitions))
         return Transition(step_reward(evaluation, self._parent), child.id, None)
 
-    def _choose(self) -> Choice:
+    async def _score_new_nodes(self) -> int:
+        """Give every node a value of its own, once; before the first export there is no critic to ask."""
+        if self._value is None or self._q is None:
+            return 0
+        ids = self._tree.new_ids() if self._choices else [node.id for node in self._tree]
+        lacking = self._q.without_value(ids)
+        if lacking:
+            self._q = self._q.extended(await self._value(self._tree, lacking))
+        return len(lacking)
+
+    def _choose(self, scored: int) -> Choice:
         t = len(self._transitions)
         rng = generator(self._seed, "select", self._start.step, self._start.row, self._session, t)
         try:
-            choice = select(self._tree, self._start.q, self._search, rng, expandable=self._expandable)
+            choice = select(self._tree, self._q, self._search, rng, expandable=self._expandable)
         except SearchExhausted:  # only stopping is left, and a row that says so is worth learning from
-            choice = select(self._tree, self._start.q, self._search, rng)
+            choice = select(self._tree, self._q, self._search, rng)
         self._choices.append(
             {
                 "step": self._start.step,
@@ -159,6 +183,7 @@ class WorkflowEnv:
                 "alpha_effective": choice.alpha_effective,
                 "own_q": choice.own_q,
                 "inherited_q": choice.inherited_q,
+                "scored_on_demand": scored,
                 "candidates": choice.candidates,
                 "snapshot_candidates": choice.snapshot_candidates,
                 "snapshot_own_q": choice.snapshot_own_q,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from aflow_verl.benchmarks.base import Benchmark
@@ -79,6 +80,8 @@ class Engine:
         self._tallies = tallies or Tallies()
         self._places = asyncio.Semaphore(workers)  # first come, first served
         self._in_flight: dict[tuple[Shelf, str], asyncio.Task[Outcome]] = {}
+        self._running: Counter[Shelf] = Counter()
+        """Runs in flight whose grade is not there yet."""
         self._stopped: UserError | StorageError | None = None
         self._seconds = 0.0
         self._busy_since = 0.0
@@ -163,11 +166,14 @@ class Engine:
                 self._busy_since = time.monotonic()
             task = asyncio.ensure_future(self._run(shelf, workflow, problem, benchmark, sample))
             self._in_flight[key] = task
+            self._running[shelf] += 1
             task.add_done_callback(lambda done: self._forget(key, done))
         return self._in_flight[key]
 
     def _forget(self, key: tuple[Shelf, str], done: asyncio.Task[Outcome]) -> None:
         del self._in_flight[key]
+        if not self._running[key[0]]:
+            del self._running[key[0]]
         if not self._in_flight:
             self._seconds += time.monotonic() - self._busy_since
         if not done.cancelled():
@@ -178,14 +184,13 @@ class Engine:
     ) -> Outcome:
         totals = self._counting.totals
         try:
-            async with self._places:
-                if self._stopped is not None:
-                    raise self._stopped.with_traceback(None)
-                answer = await self._runner.answer(workflow, problem, sample)
-            grade = await self._runner.grade(problem, answer, benchmark)
+            try:
+                grade = await self._graded(workflow, problem, benchmark, sample)
+            finally:
+                self._running[shelf] -= 1
             if self._fingerprints.of(self._runner.model.fingerprint, sample) != shelf[1]:
                 raise ModelUnavailable("the model has changed during the run")  # nobody can say which one has answered
-            await self._grades.put(shelf, grade)
+            await self._grades.put(shelf, grade, last=not self._running[shelf])
         except (ModelUnavailable, SandboxUnavailable) as failure:
             totals["missing"] += 1
             return failure
@@ -195,6 +200,13 @@ class Engine:
         totals["runs"] += 1
         totals["faults"] += grade.error is not None
         return grade
+
+    async def _graded(self, workflow: WorkflowState, problem: Problem, benchmark: Benchmark, sample: int) -> Grade:
+        async with self._places:
+            if self._stopped is not None:
+                raise self._stopped.with_traceback(None)
+            answer = await self._runner.answer(workflow, problem, sample)
+        return await self._runner.grade(problem, answer, benchmark)
 
 
 def _evaluation(ids: Sequence[str], ended: dict[str, Outcome]) -> Evaluation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from aflow_verl.types import Grade
 
@@ -16,9 +16,9 @@ KEPT = 200_000
 """Grades held in memory; about 100 MB with short answers. The store has them all."""
 
 
-GATHER_S = 0.02
+GATHER_S = 0.04
 """How long a write waits for more: it costs a millisecond of computing whatever its size, and nobody holds a place or a
-call while waiting for it."""
+call while waiting for it. An evaluation's last grade waits for nothing."""
 
 
 class GradeStore(Protocol):
@@ -30,6 +30,15 @@ class GradeStore(Protocol):
 
     def put_grades(self, state_hash: str, fingerprint: str, grades: Iterable[Grade]) -> None:
         """Durable when it returns."""
+        ...
+
+
+@runtime_checkable
+class GatheringStore(GradeStore, Protocol):
+    """One that writes the grades of several shelves together, which saves it a transaction for each."""
+
+    def put_shelves(self, shelves: Mapping[Shelf, Sequence[Grade]]) -> None:
+        """All of them or none; durable when it returns."""
         ...
 
 
@@ -62,6 +71,7 @@ class Grades:
         self._shelves: OrderedDict[Shelf, dict[str, Grade]] = OrderedDict()
         self._unwritten: list[tuple[Shelf, Grade, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
+        self._due = asyncio.Event()
 
     def recall(self, shelf: Shelf, problem_ids: Sequence[str]) -> dict[str, Grade]:
         """What the memory holds, by problem id."""
@@ -75,10 +85,13 @@ class Grades:
         known = await asyncio.to_thread(self._store.get_grades, *shelf, problem_ids)
         self._hold(shelf, known.values())
 
-    async def put(self, shelf: Shelf, grade: Grade) -> None:
-        """Durable when it returns. Raises StorageError and UserError."""
+    async def put(self, shelf: Shelf, grade: Grade, *, last: bool = False) -> None:
+        """Durable when it returns; soon, if it is the last one that somebody waits for. Raises StorageError and
+        UserError."""
         written = asyncio.get_running_loop().create_future()
         self._unwritten.append((shelf, grade, written))
+        if last:
+            self._due.set()
         if self._writer is None:
             self._writer = asyncio.ensure_future(self._write())
         await written
@@ -90,7 +103,7 @@ class Grades:
 
     async def _write(self) -> None:
         while self._unwritten:
-            await asyncio.sleep(GATHER_S)
+            await self._gather()
             batch, self._unwritten = self._unwritten, []
             shelves: dict[Shelf, list[Grade]] = {}
             for shelf, grade, _ in batch:
@@ -103,7 +116,16 @@ class Grades:
                     written.set_result(None) if failure is None else written.set_exception(failure)
         self._writer = None
 
+    async def _gather(self) -> None:
+        timer = asyncio.get_running_loop().call_later(GATHER_S, self._due.set)
+        await self._due.wait()
+        timer.cancel()
+        self._due.clear()
+
     def _put_all(self, shelves: Mapping[Shelf, Sequence[Grade]]) -> None:
+        if isinstance(self._store, GatheringStore):
+            self._store.put_shelves(shelves)
+            return
         for shelf, grades in shelves.items():
             self._store.put_grades(*shelf, grades)
 

@@ -41,9 +41,7 @@ class CachedClient:
             return replace(await asyncio.shield(running), cached=True)
         if (stored := self._replies.get(key)) is not None:
             return stored
-        task = asyncio.ensure_future(self._ask(key, fingerprint, messages, params))
-        self._in_flight[key] = task
-        task.add_done_callback(lambda done: self._forget(key, done))
+        task = self._in_flight[key] = asyncio.create_task(self._ask(key, fingerprint, messages, params))
         # Shielded: a caller that gives up must not take the reply away from the others.
         return await asyncio.shield(task)
 
@@ -57,16 +55,14 @@ class CachedClient:
         await self._replies.close()
 
     async def _ask(self, key: str, fingerprint: str, messages: Sequence[Message], params: SamplingParams) -> Completion:
-        # A reply that could not be written is paid for: it is written again, not asked for again.
-        completion = self._unsaved.get(key) or await self._inner.complete(messages, params)
-        if self._inner.fingerprint != fingerprint:
-            return completion  # nobody can say which of the two models has answered
-        self._unsaved[key] = completion
-        await self._replies.put(key, completion)
-        del self._unsaved[key]
-        return completion
-
-    def _forget(self, key: str, done: asyncio.Task[Completion]) -> None:
-        self._in_flight.pop(key, None)
-        if not done.cancelled():
-            done.exception()  # marks it as seen where every caller has given up
+        try:
+            # A reply that could not be written is paid for: it is written again, not asked for again.
+            completion = self._unsaved.get(key) or await self._inner.complete(messages, params)
+            if self._inner.fingerprint != fingerprint:
+                return completion  # nobody can say which of the two models has answered
+            self._unsaved[key] = completion
+            await self._replies.put(key, completion)
+            del self._unsaved[key]
+            return completion
+        finally:
+            del self._in_flight[key]

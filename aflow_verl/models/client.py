@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Protocol
 
 from aflow_verl.errors import ModelUnavailable
@@ -39,12 +41,23 @@ class EmptyReply(ModelUnavailable):
 
 
 def request_key(fingerprint: str, messages: Sequence[Message], params: SamplingParams) -> str:
-    """Stable SHA-256 of a call. A greedy call has one answer, so its ``sample_index`` is left out."""
-    drawn = {"temperature": params.temperature, "max_tokens": params.max_tokens, "stop": params.stop}
-    if params.temperature > 0:
-        drawn |= {"sample_index": params.sample_index, "top_p": params.top_p}
-    plain = [{"role": m["role"], "content": m["content"]} for m in messages]
-    return hashlib.sha256(json.dumps([fingerprint, plain, drawn], sort_keys=True).encode()).hexdigest()
+    """Stable SHA-256 of a call. A greedy call has one answer, so its ``sample_index`` is left out.
+
+    What is hashed is the JSON of ``[fingerprint, messages, parameters]`` with sorted keys; put together here, because
+    every call comes by and ``json.dumps`` takes longer than the rest.
+    """
+    plain = ", ".join(f'{{"content": {_quoted(m["content"])}, "role": {_quoted(m["role"])}}}' for m in messages)
+    drawn = _drawn(params.temperature, params.max_tokens, params.top_p, tuple(params.stop), params.sample_index)
+    return hashlib.sha256(f"[{_quoted(fingerprint)}, [{plain}], {drawn}]".encode()).hexdigest()
+
+
+@lru_cache(maxsize=256, typed=True)  # typed: 1 and 1.0 are written differently
+def _drawn(temperature: float, max_tokens: int, top_p: float, stop: tuple[str, ...], sample_index: int) -> str:
+    """How a reply is drawn, as JSON."""
+    drawn = {"temperature": temperature, "max_tokens": max_tokens, "stop": stop}
+    if temperature > 0:
+        drawn |= {"sample_index": sample_index, "top_p": top_p}
+    return json.dumps(drawn, sort_keys=True)
 
 
 def request_seed(seed: int, fingerprint: str, messages: Sequence[Message], sample_index: int) -> int:

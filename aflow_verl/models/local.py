@@ -8,31 +8,21 @@ digits may still swap.)
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import threading
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from aflow_verl.errors import ModelUnavailable, RecipeError
+from aflow_verl.errors import RecipeError
 from aflow_verl.models.client import request_seed
 from aflow_verl.models.decoding import BatchDecoder, Row
+from aflow_verl.models.decoding_thread import DecodingThread
 from aflow_verl.types import Completion, Message, SamplingParams, Usage
 
 FORMAT_VERSION = 1
 """Part of the fingerprint: raise it when prompts are rendered or replies are cut differently."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    row: Row
-    reply: Future[Completion]
 
 
 class LocalClient:
@@ -51,15 +41,9 @@ class LocalClient:
         self.fingerprint = fingerprint
         self._tokenizer = tokenizer
         self._context = int(getattr(model.config, "max_position_embeddings", 1 << 20))
-        self._decoder = BatchDecoder(model, tokenizer, share_prefixes=_plain_attention(model))
-        self._max_batch = max_batch
+        decoder = BatchDecoder(model, tokenizer, share_prefixes=plain_attention(model))
+        self._thread = DecodingThread(decoder, max_batch=max_batch, threads=threads)
         self._seed = seed
-        self._threads = threads
-        self._waiting: deque[_Request] = deque()
-        self._wake = threading.Condition()
-        self._closed = False
-        self._worker = threading.Thread(target=self._work, name="local-model", daemon=True)
-        self._worker.start()
 
     @classmethod
     def load(
@@ -101,20 +85,14 @@ class LocalClient:
 
     async def complete(self, messages: Sequence[Message], params: SamplingParams) -> Completion:
         """The reply. Raises ``ModelUnavailable`` after ``close`` or when the model fails."""
-        request = _Request(self._row(messages, params), Future())
-        with self._wake:
-            if self._closed:
-                raise ModelUnavailable("the local model is closed", retryable=False)
-            self._waiting.append(request)
-            self._wake.notify()
-        return await asyncio.wrap_future(request.reply)
+        row = self._row(messages, params)
+        await self._thread.decode(row)
+        usage = Usage(prompt_tokens=len(row.prompt_ids), completion_tokens=len(row.token_ids), cost_usd=0.0)
+        return Completion(row.text, usage, finish_reason=row.finish_reason or "stop")
 
     async def close(self) -> None:
         """Stop the worker after its current token; calls in flight fail."""
-        with self._wake:
-            self._closed = True
-            self._wake.notify()
-        await asyncio.to_thread(self._worker.join)
+        await self._thread.close()
 
     def _row(self, messages: Sequence[Message], params: SamplingParams) -> Row:
         text = self._tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
@@ -124,49 +102,6 @@ class LocalClient:
         generator = torch.Generator().manual_seed(seed)
         # An over-long prompt loses its beginning: the question and the reply's header stand at the end.
         return Row(tuple(ids[-room:]), params.temperature, params.top_p, params.max_tokens, generator, params.stop)
-
-    def _work(self) -> None:
-        if self._threads:
-            torch.set_num_threads(self._threads)
-        active: list[_Request] = []
-        while (admitted := self._next_requests(active)) is not None:
-            active += admitted
-            try:
-                finished = self._decoder.admit([request.row for request in admitted]) if admitted else []
-                finished += self._decoder.step()
-            except Exception as broken:  # whatever torch raises: the callers learn it, the worker lives on
-                self._decoder.reset()
-                _fail(active, ModelUnavailable(f"the local model failed: {broken}"))
-                active = []
-                continue
-            active = _deliver(active, finished)
-        _fail([*active, *self._waiting], ModelUnavailable("the local model is closed", retryable=False))
-
-    def _next_requests(self, active: list[_Request]) -> list[_Request] | None:
-        """Requests that fit into the batch now; waits while there is nothing to do; None once closed."""
-        with self._wake:
-            self._wake.wait_for(lambda: self._closed or self._waiting or active)
-            if self._closed:
-                return None
-            room = self._max_batch - len(active)
-            return [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
-
-
-def _deliver(active: list[_Request], finished: list[Row]) -> list[_Request]:
-    """Answer the finished requests; returns those still running."""
-    done = {id(row) for row in finished}
-    for request in active:
-        if id(request.row) in done and request.reply.set_running_or_notify_cancel():
-            row = request.row
-            usage = Usage(prompt_tokens=len(row.prompt_ids), completion_tokens=len(row.token_ids), cost_usd=0.0)
-            request.reply.set_result(Completion(row.text, usage, finish_reason=row.finish_reason or "stop"))
-    return [request for request in active if id(request.row) not in done]
-
-
-def _fail(requests: Sequence[_Request], error: ModelUnavailable) -> None:
-    for request in requests:
-        if request.reply.set_running_or_notify_cancel():
-            request.reply.set_exception(error)
 
 
 def pick_device(device: str, where: str = "models.executor") -> torch.device:
@@ -208,7 +143,7 @@ def checkpoint_fingerprint(directory: Path, model: Any) -> str:
     return f"local:{digest.hexdigest()[:16]}:{dtype}:v{FORMAT_VERSION}"
 
 
-def _plain_attention(model: Any) -> bool:
+def plain_attention(model: Any) -> bool:
     """True if every layer attends to everything before it, so that rows may be padded between prefix and rest."""
     kinds = getattr(model.config, "layer_types", None)
     return kinds is None or all(kind == "full_attention" for kind in kinds)

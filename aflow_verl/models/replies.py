@@ -2,7 +2,8 @@
 
 WAL journal and ``synchronous=FULL``: what was put survives a kill of the process and a loss of power. Puts that come
 at about the same time share a transaction (group commit), in a thread of its own, so a write to the disk
-(0.6 ms here) costs the event loop nothing and a busy client little. Not covered: a disk that lies about having written,
+(0.6 ms here) costs the event loop nothing and a busy client little. Which keys the file has is known from memory as
+long as no one else writes to it. Not covered: a disk that lies about having written,
 and network file systems (WAL needs shared memory).
 """
 
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from aflow_verl.errors import AflowVerlError, StorageError, UserError
@@ -29,8 +31,10 @@ _SELECT = f"SELECT {_COLUMNS} FROM completions WHERE key = ?"
 _ADDED = ("cache_read_tokens", "cache_write_tokens")
 """Columns that files of the first version lack."""
 
-GATHER_S = 0.01
+GATHER_S = 0.02
 """How long a write waits for more: each costs about a millisecond of computing, whatever its size."""
+HELD = 1_000_000
+"""Keys held in memory, at most; about 70 MB."""
 
 Row = tuple[str, str, str, int, int, float | None, int, int]
 
@@ -43,6 +47,8 @@ class Replies:
         self._path = Path(path)
         self._waiting: list[tuple[Row, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
+        self._held: set[int] | None = None
+        self._alone_until = 0.0
         self._reader = self._connect()
         self._writer = self._connect()
         try:
@@ -52,6 +58,8 @@ class Replies:
 
     def get(self, key: str) -> Completion | None:
         """The reply, with the usage it once had."""
+        if self._is_missing(key):
+            return None
         try:
             row = self._reader.execute(_SELECT, (key,)).fetchone()
         except sqlite3.Error as error:
@@ -92,6 +100,8 @@ class Replies:
             await asyncio.sleep(GATHER_S)
             batch, self._waiting = self._waiting, []
             failure = await asyncio.to_thread(self._commit, [row for row, _ in batch])
+            if failure is None:
+                self._hold(row[0] for row, _ in batch)
             for _, done in batch:
                 if done.done():
                     continue  # whoever put it has given up; the reply is kept all the same
@@ -106,10 +116,32 @@ class Replies:
         try:
             with self._writer:
                 self._writer.execute("BEGIN IMMEDIATE")
+                if self._version() == self._seen:
+                    # Nobody who asks a model from now on has its reply in the file before this.
+                    self._alone_until = time.monotonic() + GATHER_S
+                else:
+                    self._held = None
                 self._writer.executemany(_INSERT, rows)
         except sqlite3.Error as error:
             return self._named(error)
         return None
+
+    # ---- what is surely not in the file: a busy client looks up many calls that nobody has made before --------------
+
+    def _is_missing(self, key: str) -> bool:
+        """True only where nobody else had written to the file when we last did, and none can have since."""
+        held = self._held
+        return held is not None and hash(key) not in held and time.monotonic() < self._alone_until
+
+    def _hold(self, keys: Iterable[str]) -> None:
+        if self._held is not None:
+            self._held.update(map(hash, keys))
+            if len(self._held) > HELD:
+                self._held = None
+
+    def _version(self) -> int:
+        """Changes with every write of another connection."""
+        return int(self._writer.execute("PRAGMA data_version").fetchone()[0])
 
     def _connect(self) -> sqlite3.Connection:
         try:
@@ -128,6 +160,11 @@ class Replies:
         verdict = self._writer.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
+        self._writer.execute("BEGIN")  # keys and version of one moment
+        self._held = set()
+        self._hold(key for (key,) in self._writer.execute(f"SELECT key FROM completions LIMIT {HELD + 1}"))
+        self._seen = self._version()
+        self._writer.execute("COMMIT")
 
     def _named(self, error: sqlite3.Error) -> AflowVerlError:
         """SQLite's errors as ours: a bad file is the user's, a full or failing disk is infrastructure."""

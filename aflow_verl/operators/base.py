@@ -66,8 +66,10 @@ class Operator(ABC):
 
         What a graph gave to the operator's constructor is the default of the argument of that name, if there is one.
         """
+        signature, named, required = _signature(type(self))
+        if required <= kwargs.keys() <= named:  # the usual call, where nothing has to be put in order
+            return await self.run(**kwargs)
         positional, options = kwargs.pop(POSITIONAL, ()), kwargs.pop(OPTIONS, {})
-        signature = _signature(type(self))
         try:
             bound = signature.bind(*positional, **kwargs)
             given = {**options, **bound.arguments}
@@ -90,10 +92,14 @@ class Operator(ABC):
 
 
 @cache
-def _signature(operator: type[Operator]) -> inspect.Signature:
-    """Of ``run``, without ``self``."""
+def _signature(operator: type[Operator]) -> tuple[inspect.Signature, frozenset[str], frozenset[str]]:
+    """Of ``run``, without ``self``; the parameters that can be given by name; those that must be given."""
     whole = inspect.signature(operator.run)
-    return whole.replace(parameters=list(whole.parameters.values())[1:])
+    parameters = list(whole.parameters.values())[1:]
+    named = frozenset(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    required = frozenset(p.name for p in parameters if p.default is p.empty and p.kind not in variable)
+    return whole.replace(parameters=parameters), named, required
 
 
 def user(text: str) -> Message:

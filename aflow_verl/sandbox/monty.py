@@ -32,8 +32,8 @@ from aflow_verl.sandbox.base import HostCall
 from aflow_verl.sandbox.bridge import Bridge, OperatorCall
 from aflow_verl.sandbox.host_call import BoundedCall
 from aflow_verl.sandbox.limits import Limits
-from aflow_verl.sandbox.monty_session import OS_POLICY, readable, resource_limits, run_to_the_end
-from aflow_verl.sandbox.monty_source import Names, guarded
+from aflow_verl.sandbox.monty_session import OS_POLICY, Call, readable, resource_limits, run_to_the_end
+from aflow_verl.sandbox.monty_source import Names, calls_together, guarded
 from aflow_verl.sandbox.result import RunResult, as_plain, one_line
 from aflow_verl.sandbox.source import DATASET, ENTRY_POINT, PROBLEM, program_source, workflow_source
 from aflow_verl.workflow.graph_source import UNPARSABLE
@@ -109,7 +109,9 @@ class MontySandbox:
             return RunResult(error=_own_fault(error))
         names, bridge = Names.unguessable(), Bridge(call_operator, limits)
         inputs = {PROBLEM: problem, ENTRY_POINT: entry_point, DATASET: dataset}
-        result = await self._run(self._workflows, source, limits, names, inputs=inputs, external={names.call: bridge})
+        calls = {names.call: bridge}
+        answered = {"external": calls} if calls_together(source) else {"waited_for": calls}
+        result = await self._run(self._workflows, source, limits, names, inputs=inputs, **answered)
         if bridge.failure is not None:
             raise bridge.failure
         return result if result.error else _answer_of(result)
@@ -140,8 +142,8 @@ class MontySandbox:
         names: Names,
         *,
         inputs: Mapping[str, Any] = MappingProxyType({}),
-        external: Mapping[str, Bridge] = MappingProxyType({}),
-        waited_for: Mapping[str, BoundedCall] = MappingProxyType({}),
+        external: Mapping[str, Call] = MappingProxyType({}),
+        waited_for: Mapping[str, Call] = MappingProxyType({}),
     ) -> RunResult:
         if pool is None:
             raise SandboxUnavailable("the sandbox is not open", retryable=False)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pydantic_monty as pm
 
-from aflow_verl.sandbox.host_call import BoundedCall
 from aflow_verl.sandbox.limits import Limits
 from aflow_verl.sandbox.monty_source import Names, written_by_the_author
 from aflow_verl.sandbox.result import one_line
 
+Call = Callable[..., Awaitable[Any]]
+"""The host's end of a function that sandboxed code can call."""
+
 OS_POLICY: pm.OSPolicy = {"sleep": "zero", "random_start": {"seed": 0}}
 """Sleeping costs nothing, and randomness repeats, so that equal runs have equal (cacheable) calls."""
+_UNFIT: Mapping[str, pm.ExcType] = {
+    "TypeError": "TypeError",
+    "ValueError": "ValueError",
+    "UnicodeEncodeError": "UnicodeEncodeError",
+}
+"""What Monty says of a value that it has no equal of."""
 _UNSUPPORTED = "The monty syntax parser does not yet support "
 
 
@@ -34,27 +42,41 @@ async def run_to_the_end(
     printed: pm.CollectString,
     *,
     inputs: Mapping[str, Any],
-    external: Mapping[str, Callable[..., Any]],
-    waited_for: Mapping[str, BoundedCall],
+    external: Mapping[str, Call],
+    waited_for: Mapping[str, Call],
 ) -> Any:
-    """The value of ``source``. Calls of ``external`` give an awaitable; for those of ``waited_for`` the code waits."""
+    """The value of ``source``. Calls of ``external`` give an awaitable; for those of ``waited_for`` the code waits.
+
+    What a call raises, the code sees.
+    """
     snapshot = await session.feed_start(
         source, inputs=dict(inputs), external_lookup={**external, **waited_for}, print_callback=printed
     )
     while not isinstance(snapshot, pm.MontyComplete):
         call = waited_for.get(snapshot.function_name) if isinstance(snapshot, pm.AsyncFunctionSnapshot) else None
         if call is not None and isinstance(snapshot, pm.AsyncFunctionSnapshot):
-            snapshot = await snapshot.resume(await _answer(call, snapshot))
+            snapshot = await _resumed(snapshot, await _answer(call, snapshot))
         else:
             snapshot = await snapshot.resume_auto()
     return snapshot.output
 
 
-async def _answer(call: BoundedCall, snapshot: pm.AsyncFunctionSnapshot) -> pm.ExternalResult:
+async def _answer(call: Call, snapshot: pm.AsyncFunctionSnapshot) -> pm.ExternalResult:
     try:
         return {"return_value": await call(*snapshot.args)}
-    except (RuntimeError, TypeError) as refusal:
+    except Exception as refusal:
         return {"exception": refusal}
+
+
+async def _resumed(snapshot: pm.AsyncFunctionSnapshot, answer: pm.ExternalResult) -> pm.AsyncSnapshot:
+    """The code goes on with the answer; with an exception where that can't be brought inside."""
+    try:
+        return await snapshot.resume(answer)
+    except pm.MontyRuntimeError as fault:
+        kind, _, message = fault.display(format="type-msg").partition(": ")
+        if fault.traceback() or kind not in _UNFIT:
+            raise  # the code's own, or a limit's
+        return await snapshot.resume({"exc_type": _UNFIT[kind], "message": message})
 
 
 def readable(fault: pm.MontySyntaxError | pm.MontyRuntimeError, names: Names) -> str:

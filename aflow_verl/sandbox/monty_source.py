@@ -48,7 +48,7 @@ def {plain}(value, chars, left=None, depth=0, isinstance=isinstance, len=len, st
     return text
 
 async def {call}(name, args, kwargs):
-    return await {outer_call}(name, {plain}(args, {text}), {plain}(kwargs, {text}))
+    return {awaited}{outer_call}(name, {plain}(args, {text}), {plain}(kwargs, {text}))
 
 def {host_call}(text):
     return {outer_host_call}({plain}(text, {text}))
@@ -84,6 +84,14 @@ _ANY = Names.unguessable()
 """Stands for a run's names in a source that is kept for the next run; unguessable as well, so no code contains it."""
 
 
+def calls_together(source: str) -> bool:
+    """Whether operator calls may run beside each other; without this module's name there is no way to ask for it.
+
+    Where they can't, the interpreter waits for each: half the messages of a call that is started and then awaited.
+    """
+    return "asyncio" in source
+
+
 def guarded(source: str, names: Names, limits: Limits) -> str:
     """``source`` behind the functions that it may call, and its last expression made plain.
 
@@ -102,6 +110,7 @@ def _guarded(source: str, chars: int) -> str:
     guard = _GUARD.format(
         plain=names.plain,
         call=CALL,
+        awaited="await " if calls_together(source) else "",
         outer_call=names.call,
         host_call=HOST_CALL,
         outer_host_call=names.host_call,

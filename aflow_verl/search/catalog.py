@@ -11,6 +11,7 @@ import numpy as np
 from aflow_verl.config import SearchConfig
 from aflow_verl.errors import RecipeError
 from aflow_verl.search.columns import Bools
+from aflow_verl.search.comparison import Comparison
 from aflow_verl.search.puct import puct
 from aflow_verl.search.qvalues import QSnapshot
 from aflow_verl.search.selection import Choice, Expandable, Selected, Selector, Situation
@@ -63,7 +64,7 @@ def _choice(tree: TreeView, selected: Selected, node_id_without_q: str) -> Choic
     compared = selected.comparisons
     candidates = sum(len(comparison) for comparison in compared)
     own = [~np.isnan(comparison.v_K) & ~comparison.inherited_K for comparison in compared]
-    old = [np.fromiter(tree.known_before(comparison.ids), np.bool_, len(comparison)) for comparison in compared]
+    old = [_known_before(tree, comparison) for comparison in compared]
     return Choice(
         node_id=selected.node_id,
         comparisons=compared,
@@ -75,6 +76,12 @@ def _choice(tree: TreeView, selected: Selected, node_id_without_q: str) -> Choic
         snapshot_candidates=_count(old),
         snapshot_own_q=_count([o & known for o, known in zip(own, old, strict=True)]),
     )
+
+
+def _known_before(tree: TreeView, comparison: Comparison) -> Bools:
+    ids = comparison.ids
+    fan = tree.fan(comparison.at)
+    return fan.kept(("known before", ids), lambda: np.fromiter(tree.known_before(ids), np.bool_, len(ids)))
 
 
 def _count(marks: Sequence[Bools]) -> int:

@@ -8,8 +8,8 @@ the edits of the node itself, not the visits below it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,15 @@ from aflow_verl.search.node import Node
 from aflow_verl.search.qvalues import NO_ROW, QSnapshot, QTable
 
 Bools = NDArray[np.bool_]
+T = TypeVar("T")
 
 X, MEAN, VISITS, LOGPROB, GRADED, FIRST_EDGE, _ROWS = range(7)
 """Rows of the table. X: posterior mean; LOGPROB: NaN where unknown; FIRST_EDGE: 1 where the node of the fan is the
 entry's first parent."""
 _ROOM = 8
 """Entries of a new table; it doubles when it is full."""
+_KEPT = 16
+"""Results that a view keeps, at most: some for each of the last few snapshots."""
 
 
 class Lineage(Protocol):
@@ -50,11 +53,17 @@ class CriticColumns:
         self.rise: Floats = np.where(v > 0.0, v, 0.0)
         """max(0, V); 0 where nothing is known."""
 
+    def replaced(self, at: NDArray[np.int64], fresh: CriticColumns) -> CriticColumns:
+        """The same with other values at these places."""
+        v, q, inherited = self.v.copy(), self.q.copy(), self.inherited.copy()
+        v[at], q[at], inherited[at] = fresh.v, fresh.q, fresh.inherited
+        return CriticColumns(v, q, inherited)
+
 
 class Columns:
     """See the top of the file. ``at``: the node of a fan; None for all nodes of a tree."""
 
-    __slots__ = ("_critic", "_critic_of", "_gains", "_table", "at", "grades", "ids", "index")
+    __slots__ = ("_critic", "_critic_of", "_gains", "_kept", "_table", "at", "grades", "ids", "index")
 
     def __init__(self, nodes: Iterable[Node], at: str | None = None) -> None:
         self.at = at
@@ -65,6 +74,7 @@ class Columns:
         self._table: Floats = np.empty((_ROWS, _ROOM))
         self._critic_of: QTable | None = None
         self._critic: CriticColumns | None = None
+        self._kept: dict[Hashable, Any] = {}
         for node in nodes:
             self.put(node)
 
@@ -81,6 +91,7 @@ class Columns:
 
     def put(self, node: Node) -> None:
         """A new node, or what has become of a known one."""
+        self._kept.clear()
         k = self.index.get(node.id)
         if k is None:
             k = self.index[node.id] = len(self.ids)
@@ -108,19 +119,44 @@ class Columns:
         """One row, [K]; read it only."""
         return self._table[which, : len(self.ids)]
 
+    def kept(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` made of the entries, until one of them changes in more than its visits. Never write to it."""
+        if key not in self._kept:
+            if len(self._kept) == _KEPT:
+                self._kept.clear()
+            self._kept[key] = make()
+        found: T = self._kept[key]
+        return found
+
+    def ungraded(self) -> list[int]:
+        """Places of the entries without a measured score."""
+        return self.kept("ungraded", lambda: np.flatnonzero(self.row(GRADED) == 0.0).tolist())
+
     def gains(self) -> Gains:
         """Of a fan: the children's paired gains over its node."""
         return self._gains.of(self.grades)
 
     def critic(self, q: QSnapshot, lineage: Lineage) -> CriticColumns:
-        """The snapshot's values of these entries; made once for a snapshot, and extended for new entries."""
-        known = self._critic if self._critic_of is q.table else None
+        """The snapshot's values of these entries; made once for a snapshot, and extended for new entries, or where
+        the snapshot was."""
+        known = self._known(q.table, lineage)
         start = 0 if known is None else len(known.v)
         if known is None or start < len(self.ids):
             fresh = _look_up(self.ids[start:], q.table, lineage)
             known = fresh if known is None else _joined(known, fresh)
             self._critic_of, self._critic = q.table, known
         return known
+
+    def _known(self, values: QTable, lineage: Lineage) -> CriticColumns | None:
+        """What was looked up before and still holds; None for another snapshot."""
+        if self._critic is None or self._critic_of is None or self._critic_of is values:
+            return self._critic
+        if not values.continues(self._critic_of):
+            return None
+        without_own_K = np.flatnonzero(self._critic.inherited | ~self._critic.known)
+        fresh = _look_up([self.ids[k] for k in without_own_K.tolist()], values, lineage)
+        self._critic_of, self._critic = values, self._critic.replaced(without_own_K, fresh)
+        return self._critic
 
 
 def _look_up(ids: list[str], values: QTable, lineage: Lineage) -> CriticColumns:

@@ -15,18 +15,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from aflow_verl.search.columns import LOGPROB, VISITS, Bools, Columns, Floats, X, scattered
+from aflow_verl.search.candidates import Places, candidates, opinion
+from aflow_verl.search.columns import VISITS, Columns, Floats, scattered
 from aflow_verl.search.comparison import Comparison
 from aflow_verl.search.fusion import Terms, Trust, fusion_named
 from aflow_verl.search.node import Node
-from aflow_verl.search.reach import gain, lift
 from aflow_verl.search.selection import Expandable, SearchExhausted, Selected, Situation
 from aflow_verl.search.view import TreeView
 
-Places = slice | NDArray[np.int64]
-"""Which entries of a fan are candidates."""
 FROM_HERE, BELOW = slice(0, None), slice(1, None)
 
 
@@ -106,23 +103,6 @@ def is_full(node: Node, children: int, k: float, a: float) -> bool:
     return children >= k * math.pow(max(1, node.visits), a)
 
 
-def priors(logprob_K: Floats) -> Floats:
-    """Shares of the policy's probability, summing to 1.
-
-    Candidates without a log-probability (NaN) get 1 / K each; the others share the rest in proportion to exp(logprob).
-    """
-    unknown_K = np.isnan(logprob_K)
-    unknown = int(np.count_nonzero(unknown_K))
-    uniform = 1.0 / len(logprob_K)
-    if unknown == len(logprob_K):
-        return np.full(len(logprob_K), uniform)
-    weights_K: Floats = np.exp(logprob_K - np.fmax.reduce(logprob_K))  # fmax passes over NaN
-    weights_K[unknown_K] = 0.0
-    prior_K: Floats = weights_K * ((1.0 - unknown * uniform) / weights_K.sum())
-    prior_K[unknown_K] = uniform
-    return prior_K
-
-
 def _candidates(situation: Situation, at: Node, fan: Columns, ways: Ways) -> Places:
     """The node itself, where it may be edited, and the children that lead somewhere."""
     settings = situation.settings
@@ -141,34 +121,39 @@ def fused(situation: Situation, exploration: Exploration) -> Compare:
     trust = _trust(situation)
 
     def compare(at: Node, fan: Columns, places: Places, under_way: Mapping[str, int]) -> Comparison:
-        critic = situation.critic(fan)
-        lift_K = lift(situation.tree, fan, critic, 1.0 if situation.q is None else situation.q.gamma)
-        gain_K = gain(fan, critic, lift_K)
-        n_K, o_K = counts(situation, at, fan, under_way)
-        n_K, o_K, known_K = n_K[places], o_K[places], critic.known[places]
-        prior_K = priors(fan.row(LOGPROB)[places])
-        total = at.visits + under_way.get(at.id, 0)
-        x_K = fan.row(X)[places].copy()  # the fan goes on changing
+        field = candidates(fan, places)
+        said = opinion(situation, fan, places, field)
+        tried = situation.shared.get(at.id)
+        if tried is None:
+            n_K, o_K = counts(situation, at, fan, under_way)
+            n_K, o_K = n_K[places].copy(), o_K[places]  # the fan goes on changing
+            total = at.visits + under_way.get(at.id, 0)
+            tried = n_K, o_K, exploration(Counts(total, n_K + o_K, field.prior_K))
+            situation.shared[at.id] = tried
+        n_K, o_K, exploration_K = tried
+        weighed = situation.q is not None
         terms = Terms(
-            x_K=x_K,
-            reach_K=x_K + lift_K[places],
-            q_K=gain_K[places],
-            exploration_K=exploration(Counts(total, n_K + o_K, prior_K)),
-            alpha_K=np.where(known_K, fusion.weight(trust, n_K), 0.0),
+            x_K=field.x_K,
+            reach_K=said.reach_K,
+            q_K=said.q_K,
+            exploration_K=exploration_K,
+            alpha_K=np.where(said.known_K, fusion.weight(trust, n_K), 0.0) if weighed else field.nothing_K,
+            x_hat_K=field.x_hat_K,
+            reach_hat_K=said.reach_hat_K,
         )
         return Comparison(
             at=at.id,
-            ids=names(fan, places),
-            here_K=here(fan, places),
-            x_K=x_K,
-            n_K=n_K.copy(),
+            ids=field.ids,
+            here_K=field.here_K,
+            x_K=field.x_K,
+            n_K=n_K,
             in_flight_K=o_K,
-            prior_K=prior_K,
-            v_K=critic.v[places],
-            q_K=terms.q_K,
-            inherited_K=critic.inherited[places],
-            reach_K=terms.reach_K,
-            exploration_K=terms.exploration_K,
+            prior_K=field.prior_K,
+            v_K=said.v_K,
+            q_K=said.q_K,
+            inherited_K=said.inherited_K,
+            reach_K=said.reach_K,
+            exploration_K=exploration_K,
             alpha_K=terms.alpha_K,
             score_K=fusion.score(terms),
         )
@@ -181,18 +166,6 @@ def counts(situation: Situation, at: Node, fan: Columns, under_way: Mapping[str,
     o_K = scattered(under_way, fan)
     o_K[0] = situation.in_flight.get(at.id, 0)
     return fan.row(VISITS), o_K
-
-
-def here(fan: Columns, places: Places) -> Bools:
-    """Which candidates mean "edit here"."""
-    here_K = np.zeros(len(fan), dtype=np.bool_)
-    here_K[0] = True
-    return here_K[places]
-
-
-def names(fan: Columns, places: Places) -> tuple[str, ...]:
-    """Node ids of the candidates."""
-    return tuple(fan.ids[places] if isinstance(places, slice) else [fan.ids[k] for k in places.tolist()])
 
 
 def _trust(situation: Situation) -> Trust:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
-from aflow_verl.errors import RecipeError
+from aflow_verl.search import sampling
 
 Outcome = Literal["helped", "hurt", "same", "invalid"]
 
@@ -139,43 +139,5 @@ class ExperiencePool:
         return Shown(tuple(helped[:limit]), tuple(hurt[:limit]))
 
     def sample(self, how: str, size: int, rng: np.random.Generator) -> tuple[ExperienceRecord, ...]:
-        """At most ``size`` different records, by a rule of ``SAMPLERS``."""
-        if how not in SAMPLERS:
-            raise RecipeError(f"experience sampling: {how!r} is not one of {', '.join(SAMPLERS)}")
-        return SAMPLERS[how](self._records, min(size, len(self._records)), rng)
-
-
-Sampler = Callable[[Sequence[ExperienceRecord], int, np.random.Generator], tuple[ExperienceRecord, ...]]
-
-
-def uniform(records: Sequence[ExperienceRecord], size: int, rng: np.random.Generator) -> tuple[ExperienceRecord, ...]:
-    """Each record alike."""
-    return tuple(records[i] for i in rng.choice(len(records), size, replace=False)) if size else ()
-
-
-def best(records: Sequence[ExperienceRecord], size: int, rng: np.random.Generator) -> tuple[ExperienceRecord, ...]:
-    """The highest scores after the edit; invalid replies last, of equals the older first."""
-    return tuple(sorted(records, key=lambda r: -1.0 if r.after is None else r.after, reverse=True)[:size])
-
-
-def recent(records: Sequence[ExperienceRecord], size: int, rng: np.random.Generator) -> tuple[ExperienceRecord, ...]:
-    """The latest, newest first."""
-    return tuple(reversed(records))[:size]
-
-
-def surprising(
-    records: Sequence[ExperienceRecord], size: int, rng: np.random.Generator
-) -> tuple[ExperienceRecord, ...]:
-    """Drawn in proportion to |V - return|; records without one count as the average one does."""
-    if not size:
-        return ()
-    known = [r.surprise for r in records if r.surprise is not None]
-    average = float(np.mean(known)) if known else 1.0
-    weights = np.array([average if r.surprise is None else r.surprise for r in records]) + SURPRISE_FLOOR
-    return tuple(records[i] for i in rng.choice(len(records), size, replace=False, p=weights / weights.sum()))
-
-
-SURPRISE_FLOOR = 1e-3
-"""Keeps a record that was predicted to the point drawable."""
-
-SAMPLERS: dict[str, Sampler] = {"uniform": uniform, "best": best, "recent": recent, "surprising": surprising}
+        """At most ``size`` different records, by a rule of ``sampling.SAMPLERS``."""
+        return sampling.sample(how, self._records, size, rng)

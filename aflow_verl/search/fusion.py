@@ -35,6 +35,9 @@ class Terms:
     exploration_K: Floats
     alpha_K: Floats
     """Weight of the critic, in [0, 1]."""
+    x_hat_K: Floats | None = None
+    reach_hat_K: Floats | None = None
+    """``min_max`` of X and of reach, where they are known already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,9 @@ def raw(terms: Terms) -> Floats:
 
 def normalized(terms: Terms) -> Floats:
     """(1 - alpha) * Xhat + alpha * Rhat + exploration."""
-    return _mix(terms.alpha_K, min_max(terms.x_K), min_max(terms.reach_K)) + terms.exploration_K
+    x_hat_K = min_max(terms.x_K) if terms.x_hat_K is None else terms.x_hat_K
+    reach_hat_K = min_max(terms.reach_K) if terms.reach_hat_K is None else terms.reach_hat_K
+    return _mix(terms.alpha_K, x_hat_K, reach_hat_K) + terms.exploration_K
 
 
 def min_max(values_K: Floats) -> Floats:
@@ -93,6 +98,8 @@ def min_max(values_K: Floats) -> Floats:
 
 def _mix(alpha_K: Floats, own_K: Floats, critic_K: Floats) -> Floats:
     """alpha = 0 leaves ``own`` as it is, to the last bit."""
+    if not alpha_K.any():
+        return own_K
     return np.where(alpha_K == 0.0, own_K, (1.0 - alpha_K) * own_K + alpha_K * critic_K)
 
 

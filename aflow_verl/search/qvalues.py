@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+
+from aflow_verl.search.calibration import MIN_RETURNS, UNCALIBRATED, Calibration, calibrate
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class QValue:
             raise ValueError(f"critic values must be finite, got v={self.v}, q={self.q}")
 
 
+_ANY_STEP = -1
+"""Below every step of weights: a value of any age will do."""
 NO_ROW = -1
 """The row of a node that a ``QTable`` does not know."""
 
@@ -44,9 +47,17 @@ class QTable(Mapping[str, QValue]):
     Raises ValueError where a value is not finite or an id comes twice.
     """
 
-    def __init__(self, ids: Iterable[str], v_N: ArrayLike, q_N: ArrayLike, weights_step_N: ArrayLike) -> None:
-        """``q_N``: NaN where there is no Q."""
+    def __init__(
+        self,
+        ids: Iterable[str],
+        v_N: ArrayLike,
+        q_N: ArrayLike,
+        weights_step_N: ArrayLike,
+        extends: QTable | None = None,
+    ) -> None:
+        """``q_N``: NaN where there is no Q. ``extends``: a table whose entries are the first ones of this one."""
         self.ids = tuple(ids)
+        self._extends = extends
         # One place more than nodes: NO_ROW, the last one, reads as "nothing known".
         self.v_or_nan = np.append(np.asarray(v_N, dtype=np.float64), np.nan)
         self.q_or_nan = np.append(np.asarray(q_N, dtype=np.float64), np.nan)
@@ -66,12 +77,43 @@ class QTable(Mapping[str, QValue]):
         q_N = [math.nan if value.q is None else value.q for value in found]
         return cls(values, [value.v for value in found], q_N, [value.weights_step for value in found])
 
+    def extended(self, values: Mapping[str, QValue]) -> QTable:
+        """This table and the values of nodes that it lacks. The look-up of what is known stays as it is."""
+        more = {node_id: value for node_id, value in values.items() if node_id not in self}
+        if not more:
+            return self
+        new = QTable.of(more)
+        return QTable(
+            self.ids + new.ids,
+            np.concatenate([self.v_or_nan[:-1], new.v_or_nan[:-1]]),
+            np.concatenate([self.q_or_nan[:-1], new.q_or_nan[:-1]]),
+            np.concatenate([self.weights_step_N, new.weights_step_N]),
+            extends=self._extends or self,
+        )
+
+    def continues(self, other: QTable) -> bool:
+        """Whether this table is ``other`` with more nodes: what was read of the nodes that ``other`` has holds here."""
+        if (self._extends or self) is not (other._extends or other):
+            return False
+        start, end = other._own_start, len(other)
+        return (
+            self.ids[start:end] == other.ids[start:]
+            and np.array_equal(self.v_or_nan[start:end], other.v_or_nan[start:-1])
+            and np.array_equal(self.q_or_nan[start:end], other.q_or_nan[start:-1], equal_nan=True)
+        )
+
+    @property
+    def _own_start(self) -> int:
+        return 0 if self._extends is None else len(self._extends)
+
     @property
     def _row_of(self) -> dict[str, int]:
-        """Made at the first look: a table that only passes through a process never needs it."""
+        """Of the nodes that are not in the table that this one extends. Made at the first look: a table that only
+        passes through a process never needs it."""
         if self._rows is None:
-            self._rows = dict(zip(self.ids, range(len(self.ids)), strict=True))
-            if len(self._rows) < len(self.ids):
+            own = range(self._own_start, len(self.ids))
+            self._rows = dict(zip(self.ids[own.start :], own, strict=True))
+            if len(self._rows) < len(own):
                 raise ValueError("a node id comes twice in a QTable")
         return self._rows
 
@@ -85,36 +127,29 @@ class QTable(Mapping[str, QValue]):
         return iter(self.ids)
 
     def __contains__(self, node_id: object) -> bool:
-        return node_id in self._row_of
+        return node_id in self._row_of or (self._extends is not None and node_id in self._extends)
 
     def __getitem__(self, node_id: str) -> QValue:
-        k = self._row_of[node_id]
+        k = self.row(node_id)
+        if k == NO_ROW:
+            raise KeyError(node_id)
         q = float(self.q_or_nan[k])
         return QValue(float(self.v_or_nan[k]), None if math.isnan(q) else q, int(self.weights_step_N[k]))
 
     def row(self, node_id: str) -> int:
         """Place of a node in the arrays; NO_ROW for one that is not there."""
-        return self._row_of.get(node_id, NO_ROW)
+        found = self._row_of.get(node_id, NO_ROW)
+        return self._extends.row(node_id) if found == NO_ROW and self._extends is not None else found
 
     def rows(self, node_ids: Sequence[str]) -> NDArray[np.int64]:
         """``row`` of each."""
-        places = map(self._row_of.get, node_ids, repeat(NO_ROW))
-        return np.fromiter(places, dtype=np.int64, count=len(node_ids))
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """How far V is from the tree returns that are known."""
-
-    count: int
-    """Nodes compared."""
-    bias: float
-    """Mean of V - return; 0.0 for none."""
-    mean_abs_error: float
-    """Mean of |V - return|; 0.0 for none."""
-
-
-UNCALIBRATED = Calibration(count=0, bias=0.0, mean_abs_error=0.0)
+        if self._extends is None:
+            places = map(self._row_of.get, node_ids, repeat(NO_ROW))
+            return np.fromiter(places, dtype=np.int64, count=len(node_ids))
+        rows = self._extends.rows(node_ids)
+        for k in np.flatnonzero(rows == NO_ROW).tolist():
+            rows[k] = self._row_of.get(node_ids[k], NO_ROW)
+        return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +188,14 @@ class QSnapshot:
             if found is not None:
                 return QValue(found.v, None, found.weights_step), True
         return None, False
+
+    def extended(self, values: Mapping[str, QValue]) -> QSnapshot:
+        """This snapshot and the values of nodes that it lacks; a node that it has keeps its own."""
+        return replace(self, values=self.table.extended(values))
+
+    def without_value(self, node_ids: Iterable[str]) -> tuple[str, ...]:
+        """Those of the nodes that this snapshot says nothing of."""
+        return self.stale(node_ids, _ANY_STEP)
 
     def stale(self, node_ids: Iterable[str], weights_step: int) -> tuple[str, ...]:
         """Those of the nodes without a value from these weights."""
@@ -197,30 +240,10 @@ class ScoreGroup:
     position, the token before the end of turn."""
 
 
-def calibrate(
-    v: Mapping[str, float], known_returns: Mapping[str, Sequence[float]], min_count: int
-) -> tuple[float | None, float, Calibration]:
-    """(rank correlation, confidence, calibration) of V against the tree returns of the edits made of each node.
-
-    The rank correlation is Spearman's, ties sharing their mean rank, between V(s) and the mean return of s, over the
-    nodes that have both. It is None for fewer than two nodes and where either side is constant. The confidence is the
-    correlation clipped to [0, 1], and 0 where it is None or fewer than ``min_count`` nodes are compared.
-    """
-    compared = [node_id for node_id in v if known_returns.get(node_id)]
-    if not compared:
-        return None, 0.0, UNCALIBRATED
-    values = np.array([v[node_id] for node_id in compared], dtype=np.float64)
-    returns = np.array([np.mean(known_returns[node_id]) for node_id in compared], dtype=np.float64)
-    error = values - returns
-    calibration = Calibration(len(compared), float(error.mean()), float(np.abs(error).mean()))
-    correlation = _spearman(values, returns)
-    if correlation is None or len(compared) < min_count:
-        return correlation, 0.0, calibration
-    return correlation, min(max(correlation, 0.0), 1.0), calibration
-
-
-def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> float | None:
-    if len(x) < 2 or np.ptp(x) == 0.0 or np.ptp(y) == 0.0:
-        return None
-    correlation = float(stats.spearmanr(x, y).statistic)
-    return correlation if math.isfinite(correlation) else None
+def calibrated(
+    values: Mapping[str, QValue], known_returns: Mapping[str, Sequence[float]], *, weights_step: int, gamma: float
+) -> QSnapshot:
+    """A snapshot of these values, compared with the tree returns of the edits made of each node."""
+    v_of = {node_id: value.v for node_id, value in values.items()}
+    correlation, confidence, calibration = calibrate(v_of, known_returns, MIN_RETURNS)
+    return QSnapshot(weights_step, values, confidence, correlation, calibration, gamma)

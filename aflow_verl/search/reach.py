@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from aflow_verl.search.columns import FIRST_EDGE, GRADED, Columns, CriticColumns, Floats, X
+from aflow_verl.search.columns import FIRST_EDGE, Columns, CriticColumns, Floats, X
 from aflow_verl.search.view import TreeView
 
 
 def lift(tree: TreeView, columns: Columns, critic: CriticColumns, gamma: float) -> Floats:
     """reach - X of the K entries, by the formula at the top of the file."""
     lift_K: Floats = gamma * critic.rise
-    for k in np.flatnonzero(columns.row(GRADED) == 0.0).tolist():
+    for k in columns.ungraded():
         node = tree[columns.ids[k]]
         if node.parent_id is not None and not np.isnan(critic.q[k]):
             lift_K[k] = tree[node.parent_id].posterior_mean + critic.q[k] - node.posterior_mean

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,9 @@ class Situation:
     """None: every node, however many."""
     in_flight: Mapping[str, int]
     """Node id -> edits of that node under way; empty inside a training episode."""
+    shared: dict[str, Any] = field(default_factory=dict, compare=False)
+    """By node id, what a selector has found out there without asking the critic: the choice with Q and that without
+    it have it in common."""
 
     @property
     def uses_q(self) -> bool:
@@ -47,8 +50,12 @@ class Situation:
         """The critic's values of these entries; nothing is known without a QSnapshot."""
         if self.q is not None:
             return columns.critic(self.q, self.tree)
-        nothing = np.full(len(columns), np.nan)
-        return CriticColumns(nothing, nothing, np.zeros(len(columns), dtype=np.bool_))
+        return columns.kept("nothing known", lambda: _nothing_known(len(columns)))
+
+
+def _nothing_known(count: int) -> CriticColumns:
+    unknown_K = np.full(count, np.nan)
+    return CriticColumns(unknown_K, unknown_K, np.zeros(count, dtype=np.bool_))
 
 
 @dataclass(frozen=True, slots=True)

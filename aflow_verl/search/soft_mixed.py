@@ -24,13 +24,13 @@ def soft_mixed(situation: Situation) -> Selected:
     """Draws one node; takes exactly one number from the generator."""
     rules = situation.settings.soft_mixed
     columns = situation.tree.columns()
-    lift_N, alpha_N, score_N = _scores(situation, columns)
+    lift_N, score_N = _scores(situation, columns)
     pool = _pool(situation, columns, score_N, rules.sample)
     if not len(pool):
         raise SearchExhausted("no workflow has an edit left to try")
     probabilities = soft_mixed_probabilities(score_N[pool], rules.alpha, rules.lambda_)
     chosen = draw(probabilities, float(situation.rng.random()))
-    compared = _comparison(situation, columns, pool, lift_N[pool], alpha_N[pool], score_N[pool])
+    compared = _comparison(situation, columns, pool, lift_N[pool], score_N[pool])
     return Selected(compared.ids[chosen], (compared,))
 
 
@@ -48,17 +48,19 @@ def draw(probabilities_K: Floats, uniform: float) -> int:
     return int(np.searchsorted(cumulative_K / cumulative_K[-1], uniform, side="right"))
 
 
-def _scores(situation: Situation, columns: Columns) -> tuple[Floats, Floats, Floats]:
-    """(reach - X, alpha, s of the formula) of all N nodes."""
-    mean_N = columns.row(MEAN)
-    if situation.q is None:
-        nothing_N = np.zeros(len(columns))
-        return nothing_N, nothing_N, mean_N
-    critic = situation.critic(columns)
-    lift_N = lift(situation.tree, columns, critic, situation.q.gamma)
-    alpha_N: Floats = situation.settings.rl_weight * critic.known.astype(np.float64)
-    # (1 - alpha) * mean + alpha * (mean + lift), written so that alpha = 0 leaves the mean as it is, to the last bit
-    return lift_N, alpha_N, mean_N + alpha_N * lift_N
+def _scores(situation: Situation, columns: Columns) -> tuple[Floats, Floats]:
+    """(reach - X, s of the formula) of all N nodes."""
+    critic, q, weight = situation.critic(columns), situation.q, situation.settings.rl_weight
+    if q is None:
+        return critic.rise, columns.row(MEAN)
+
+    def make() -> tuple[Floats, Floats]:
+        lift_N = lift(situation.tree, columns, critic, q.gamma)
+        # (1 - alpha) * mean + alpha * (mean + lift), written so that alpha = 0 leaves the mean as it is, to the last
+        # bit; where nothing is known the lift is 0
+        return lift_N, columns.row(MEAN) + weight * lift_N
+
+    return columns.kept(("soft_mixed", critic, q.gamma, weight), make)
 
 
 def _pool(situation: Situation, columns: Columns, score_N: Floats, sample: int) -> NDArray[np.int64]:
@@ -75,15 +77,13 @@ def _pool(situation: Situation, columns: Columns, score_N: Floats, sample: int) 
 
 
 def _comparison(
-    situation: Situation, columns: Columns, pool: NDArray[np.int64], lift_K: Floats, alpha_K: Floats, score_K: Floats
+    situation: Situation, columns: Columns, pool: NDArray[np.int64], lift_K: Floats, score_K: Floats
 ) -> Comparison:
     ids = tuple(columns.ids[k] for k in pool.tolist())
     nodes = [situation.tree[node_id] for node_id in ids]
     nothing_K = np.zeros(len(ids))
-    v_K, inherited_K = np.full(len(ids), np.nan), np.zeros(len(ids), dtype=np.bool_)
-    if situation.q is not None:
-        critic = situation.critic(columns)
-        v_K, inherited_K = critic.v[pool], critic.inherited[pool]
+    critic = situation.critic(columns)
+    weight = 0.0 if situation.q is None else situation.settings.rl_weight
     return Comparison(
         at=situation.tree.root_id,
         ids=ids,
@@ -92,11 +92,11 @@ def _comparison(
         n_K=np.array([node.edits for node in nodes], dtype=np.float64),
         in_flight_K=np.array([situation.in_flight.get(node_id, 0) for node_id in ids], dtype=np.float64),
         prior_K=nothing_K,
-        v_K=v_K,
-        q_K=v_K,
-        inherited_K=inherited_K,
+        v_K=critic.v[pool],
+        q_K=critic.v[pool],
+        inherited_K=critic.inherited[pool],
         reach_K=columns.row(MEAN)[pool] + lift_K,
         exploration_K=nothing_K,
-        alpha_K=alpha_K,
+        alpha_K=weight * critic.known[pool].astype(np.float64),
         score_K=score_K,
     )

@@ -1,4 +1,4 @@
-"""What outlives a process: evaluated grades, trees, critic values and experience.
+"""What outlives a process: evaluated grades, trees, critic values, experience and training rows for replay.
 
 Two kinds of data. Grades are a cache of paid work: durable when ``put_grades`` returns, never forgotten. Everything
 else belongs to a training step: a resume at step k calls ``forget_after(k)`` and sees the records up to k. A delta
@@ -10,7 +10,7 @@ Every method is one transaction and raises StorageError (disk, server) or UserEr
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,13 @@ from aflow_verl.search.experience import ExperiencePool, ExperienceRecord
 from aflow_verl.search.node import ROOT_PRIOR_MEAN
 from aflow_verl.search.qvalues import QSnapshot
 from aflow_verl.search.records import TreeDelta, delta_from_json, delta_to_json, state_from_json, state_to_json
+from aflow_verl.search.replay import ReplayKey, ReplayRow
 from aflow_verl.search.storage.database import insert, replace
 from aflow_verl.search.storage.grade_rows import grade_row, read_grades
 from aflow_verl.search.storage.opening import open_database
+from aflow_verl.search.storage.replay_rows import drop_all_but_newest, read_keys, read_rows, replay_rows
 from aflow_verl.search.storage.rows import Row, digest, sealed
-from aflow_verl.search.storage.tables import deltas, experience, grades, meta, qvalues, roots
+from aflow_verl.search.storage.tables import deltas, experience, grades, meta, qvalues, replay, roots
 from aflow_verl.search.tree import Tree
 from aflow_verl.types import Grade
 from aflow_verl.workflow.state import WorkflowState
@@ -71,9 +73,19 @@ class Store:
 
     def put_grades(self, state_hash: str, fingerprint: str, new: Iterable[Grade]) -> None:
         """Keeps what this executor made of this workflow; a grade that is there already stays."""
+        self.put_shelves({(state_hash, fingerprint): list(new)})
+
+    def put_shelves(self, shelves: Mapping[tuple[str, str], Sequence[Grade]]) -> None:
+        """``put_grades`` for several pairs of workflow and executor at once."""
         # In one order everywhere: on PostgreSQL two writers of the same grades could wait for each other forever.
-        rows = [grade_row(state_hash, fingerprint, g) for g in sorted(new, key=lambda g: g.problem_id)]
-        self._add(grades, rows)
+        self._add(
+            grades,
+            [
+                grade_row(*shelf, grade)
+                for shelf in sorted(shelves)
+                for grade in sorted(shelves[shelf], key=lambda grade: grade.problem_id)
+            ],
+        )
 
     def get_grades(self, state_hash: str, fingerprint: str, problem_ids: Iterable[str]) -> dict[str, Grade]:
         """The grades that are known, by problem id, in the order asked for."""
@@ -151,10 +163,10 @@ class Store:
         return tree
 
     def forget_after(self, step: int) -> None:
-        """Drops the run's records of later steps: trees', critic's and experience's; grades stay."""
+        """Drops the run's records of later steps: trees', critic's, experience's and rows for replay; grades stay."""
 
         def forget(connection: Connection) -> None:
-            for table in (deltas, qvalues, experience):
+            for table in (deltas, qvalues, experience, replay):
                 connection.execute(delete(table).where(table.c.run == self.run, table.c.step > step))
 
         self._database.write(forget)
@@ -198,6 +210,27 @@ class Store:
         text = json.dumps(record.to_json())
         values = {"step": record.step, "record": text, "digest": digest(text)}
         return sealed(experience, {**self._key(benchmark), **values})
+
+    # Rows for the critic's replay
+
+    def put_replay(self, rows: Mapping[ReplayKey, ReplayRow], newest: int) -> None:
+        """Adds rows, and drops older steps where ``newest`` rows stay without them."""
+        stored = replay_rows(self.run, rows)
+
+        def put(connection: Connection) -> None:
+            connection.execute(insert(connection, replay).on_conflict_do_nothing(), stored)
+            drop_all_but_newest(connection, self.run, newest)
+
+        if stored:
+            self._database.write(put)
+
+    def replay_keys(self, up_to_step: int) -> list[ReplayKey]:
+        """Of the run's rows up to that step, oldest first."""
+        return self._database.read(lambda c: read_keys(c, self.run, up_to_step))
+
+    def load_replay(self, keys: Sequence[ReplayKey]) -> list[ReplayRow]:
+        """The rows of these keys, in their order."""
+        return self._database.read(lambda c: read_rows(c, self.run, keys))
 
     # Small things
 

@@ -20,9 +20,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aflow_verl.search.columns import LOGPROB, Columns, Floats, X
+from aflow_verl.search.candidates import Places, candidates
+from aflow_verl.search.columns import Columns, Floats
 from aflow_verl.search.comparison import Comparison
-from aflow_verl.search.descent import Places, counts, descend, here, names, priors
+from aflow_verl.search.descent import counts, descend
 from aflow_verl.search.node import KAPPA, Node
 from aflow_verl.search.selection import Selected, Situation
 
@@ -48,25 +49,24 @@ def thompson(situation: Situation) -> Selected:
     the node itself, be they candidates or not."""
 
     def compare(at: Node, fan: Columns, places: Places, under_way: Mapping[str, int]) -> Comparison:
-        believed = beliefs(fan)
+        believed = fan.kept("beliefs", lambda: beliefs(fan))
         spread_K = believed.scale_K * situation.rng.standard_t(believed.freedom_K)
+        field = candidates(fan, places)
         n_K, o_K = counts(situation, at, fan, under_way)
-        x_K = fan.row(X)[places].copy()
-        nothing_K, unknown_K = np.zeros(len(x_K)), np.full(len(x_K), np.nan)
         return Comparison(
             at=at.id,
-            ids=names(fan, places),
-            here_K=here(fan, places),
-            x_K=x_K,
+            ids=field.ids,
+            here_K=field.here_K,
+            x_K=field.x_K,
             n_K=n_K[places].copy(),
             in_flight_K=o_K[places],
-            prior_K=priors(fan.row(LOGPROB)[places]),
-            v_K=unknown_K,
-            q_K=unknown_K,
-            inherited_K=nothing_K.astype(np.bool_),
-            reach_K=x_K,
+            prior_K=field.prior_K,
+            v_K=field.unknown_K,
+            q_K=field.unknown_K,
+            inherited_K=field.nothing_K.astype(np.bool_),
+            reach_K=field.x_K,
             exploration_K=spread_K[places],
-            alpha_K=nothing_K,
+            alpha_K=field.nothing_K,
             score_K=(believed.location_K + spread_K)[places],
         )
 
@@ -82,11 +82,9 @@ def beliefs(fan: Columns) -> Student:
     mean = np.array([siblings.mean() if len(siblings) else 0.0])
     squares = np.array([((siblings - mean) ** 2).sum()])
     fresh = student(count, mean, squares, SPREAD_OF_GAINS, predictive=True)
-    return Student(
-        np.append(fresh.location_K, children.location_K[1:]),
-        np.append(fresh.scale_K, children.scale_K[1:]),
-        np.append(fresh.freedom_K, children.freedom_K[1:]),
-    )
+    children.location_K[0], children.scale_K[0] = fresh.location_K[0], fresh.scale_K[0]
+    children.freedom_K[0] = fresh.freedom_K[0]
+    return children
 
 
 def student(n_K: Floats, mean_K: Floats, squares_K: Floats, spread: float, *, predictive: bool) -> Student:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from aflow_verl.env.actions import Action, ActionFormat, Offer
+from aflow_verl.env.actions import Action, ActionFormat, Offer, Reply
 from aflow_verl.errors import InvalidAction
 from aflow_verl.workflow.state import WorkflowState
 
-Ask = Callable[[Offer, int], Awaitable[str]]
+Ask = Callable[[Offer, int], Awaitable[Reply]]
 """``editor.Editor.ask``."""
 UNREADABLE = "unreadable reply"
 """What a reply is called that names no modification."""
@@ -25,6 +25,9 @@ class Expansion:
     """None: nothing to evaluate; ``why`` says the reason."""
     why: str = ""
     draws: int = 1
+    log_prob: float | None = None
+    """As ``env.actions.Reply`` has it."""
+    response_ids: tuple[int, ...] = ()
 
 
 async def expand(
@@ -47,7 +50,7 @@ async def expand(
         last = await _draw(state, offer, actions, ask, claim, first_draw + draw)
         if last.child is not None:
             break
-    return Expansion(last.action, last.child, last.why, draw + 1)
+    return replace(last, draws=draw + 1)
 
 
 async def _draw(
@@ -59,7 +62,8 @@ async def _draw(
     draw: int,
 ) -> Expansion:
     try:
-        action = await actions.read(state, await ask(offer, draw))
+        reply = await ask(offer, draw)
+        action = await actions.read(state, reply.text)
     except InvalidAction as invalid:
         return Expansion(UNREADABLE, None, invalid.kind)
     if action.failure is not None:
@@ -68,4 +72,4 @@ async def _draw(
         return Expansion(action.key, None, "stop")
     if not claim(action):
         return Expansion(action.key, None, "known")
-    return Expansion(action.key, action.child)
+    return Expansion(action.key, action.child, log_prob=reply.log_prob, response_ids=reply.response_ids)

@@ -6,20 +6,23 @@ replies and grades, which are kept apart and cost nothing again.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from aflow_verl.errors import UserError
 from aflow_verl.jsonl import JsonLines
-from aflow_verl.search.experience import ExperienceRecord
+from aflow_verl.search.experience import ExperiencePool, ExperienceRecord
 from aflow_verl.search.node import ROOT_PRIOR_MEAN
+from aflow_verl.search.qvalues import QSnapshot
 from aflow_verl.search.records import TreeDelta
 from aflow_verl.search.store import Store
 from aflow_verl.search.tree import Tree
 from aflow_verl.workflow.state import WorkflowState
 
 LEDGER, BENCHMARK, ROOT_PRIOR = "search/rounds", "search/benchmark", "search/root_prior_mean"
+VALUES = "search/values"
 """Keys of the store's meta."""
 
 
@@ -45,6 +48,12 @@ class RoundEntry:
     """Of the child's evaluation, whenever it was paid."""
     time: str
     """When it ended, as AFlow writes it."""
+    weights_step: int | None = None
+    """Training step of the policy that made the edit; None for another editor."""
+    q: float | None = None
+    """The gain that the critic promised of editing this workflow; None without a critic."""
+    changed_by_q: bool = False
+    """Whether the same rule would have edited another one without it."""
 
 
 class History:
@@ -55,6 +64,7 @@ class History:
         self._store = store
         self._benchmark = benchmark
         self._choices = choices
+        self._values: QSnapshot | None = None
         self.rounds: list[RoundEntry] = []
 
     def resume(self, seed: WorkflowState) -> Tree:
@@ -96,6 +106,27 @@ class History:
         self._choices.append([{"step": step, **choice}])
         self.rounds.append(entry)
         self._store.put_meta(LEDGER, [asdict(done) for done in self.rounds])
+
+    def experience(self) -> ExperiencePool:
+        """What is known by now of edits on this benchmark, other runs' of the store included."""
+        return self._store.load_experience(self._benchmark, len(self.rounds))
+
+    def keep_values(self, q: QSnapshot) -> None:
+        """The critic's values after all finished rounds; durable when it returns."""
+        if q is not self._values:
+            self._store.put_meta(VALUES, {"rounds": len(self.rounds), "snapshot": q.to_json()})
+            self._values = q
+
+    def values(self) -> tuple[QSnapshot | None, int]:
+        """What was kept last, and how many rounds were finished then."""
+        kept = self._store.get_meta(VALUES)
+        if kept is None:
+            return None, 0
+        return QSnapshot.from_json(kept["snapshot"]), int(kept["rounds"])
+
+    async def keep_good_copy(self) -> None:
+        """What a damaged store is restored to at worst."""
+        await asyncio.to_thread(self._store.keep_good_copy)
 
 
 def read_ledger(store: Store) -> list[RoundEntry]:

@@ -40,6 +40,7 @@ def record_of(
         interval=None if gain is None else (gain.low, gain.high),
         operators=() if child is None else child.state.operators,
         cost_usd=entry.cost_usd,
+        weights_step=entry.weights_step,
         origin=origin,
         step=step,
     )
@@ -53,5 +54,10 @@ def choice_line(entry: RoundEntry, choice: Choice) -> dict[str, Any]:
         "action": entry.action,
         "child": entry.child,
         "invalid": entry.why or None,
+        "weights_step": entry.weights_step,
+        "q": entry.q,
+        "node_without_q": choice.node_id_without_q,
+        "alpha_effective": choice.alpha_effective,
+        "inherited_q": choice.inherited_q,
         "parts": list(choice.parts),
     }

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from aflow_verl.benchmarks.base import Benchmark
 from aflow_verl.benchmarks.catalog import create_benchmark
@@ -17,61 +13,22 @@ from aflow_verl.env.factory import action_format, root_state, task_text
 from aflow_verl.env.usage import RunUsage
 from aflow_verl.errors import BudgetExhausted
 from aflow_verl.evaluation.bound import BenchmarkEngine
-from aflow_verl.evaluation.engine import Engine
-from aflow_verl.evaluation.open_engine import open_engine
 from aflow_verl.jsonl import JsonLines
 from aflow_verl.models.client import ModelClient
 from aflow_verl.models.replies import spent_in
-from aflow_verl.models.stack import open_model
 from aflow_verl.search.run_store import open_run_store
 from aflow_verl.search.store import Store
 from aflow_verl.standalone.allowance import comparison, fits, next_round
 from aflow_verl.standalone.best import Best
-from aflow_verl.standalone.editor import Editor, ModelEditor
+from aflow_verl.standalone.editor import Editor
 from aflow_verl.standalone.history import History, RoundEntry
-from aflow_verl.standalone.loop import Loop, Plan
-from aflow_verl.statistics import Interval
+from aflow_verl.standalone.loop import Loop
+from aflow_verl.standalone.opening import REPLIES, Parts, open_parts
+from aflow_verl.standalone.outcome import Outcome, Standing, Watch
+from aflow_verl.standalone.rounds import Plan, Rounds
 
-REPLIES, CHOICES, BEST = "calls.sqlite", "choices.jsonl", "best_workflow"
+CHOICES, BEST = "choices.jsonl", "best_workflow"
 """In the run directory."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A search after a round."""
-
-    entry: RoundEntry
-    done: int
-    best: Interval
-    """Of the best workflow's mean on the validation problems."""
-    usd: float
-    calls: int
-    """That models answered, the editor's included."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A search that has ended. ``report`` is what ``env.champion.compare_on_heldout`` found; None where the budget did
-    not reach so far."""
-
-    reason: str
-    """``rounds``, ``converged``, ``exhausted`` or ``budget``."""
-    rounds: int
-    seed: Interval
-    best: Interval
-    """Both on the validation problems."""
-    report: dict[str, Any] | None
-    best_is_seed: bool
-    totals: dict[str, float]
-    """As ``env.usage.RunUsage.totals``."""
-
-
-class Watch(Protocol):
-    """Who is told how it goes."""
-
-    def phase(self, name: str) -> None: ...
-
-    def round(self, standing: Standing) -> None: ...
 
 
 async def search(
@@ -90,8 +47,9 @@ async def search(
             watch.phase(notice)
         usage = RunUsage(store, ours.budget, await spent_in(run_dir / REPLIES))
         watch.phase("opening models and sandboxes")
-        async with _opened(ours, run_dir, store, usage, benchmark, editor, client) as parts:
-            running = _Search(ours, run_dir, watch, store, usage, benchmark, *parts)
+        opened = open_parts(ours, run_dir, store, usage, benchmark, watch.phase, editor=editor, client=client)
+        async with opened as parts:
+            running = _Search(ours, run_dir, watch, store, usage, benchmark, parts)
             return await running.run()
 
 
@@ -106,18 +64,16 @@ class _Search:
         store: Store,
         usage: RunUsage,
         benchmark: Benchmark,
-        engine: Engine,
-        editor: Editor,
+        parts: Parts,
     ) -> None:
         self._ours = ours
         self._folder = run_dir / BEST
         self._watch = watch
         self._usage = usage
         self._benchmark = benchmark
-        self._engine = engine
-        self._editor = editor
-        self._contest = BenchmarkEngine(engine, benchmark)
-        self._actions = action_format(ours, task_text(ours, benchmark), editor.write)
+        self._parts = parts
+        self._contest = BenchmarkEngine(parts.engine, benchmark)
+        self._actions = action_format(ours, task_text(ours, benchmark), parts.editor.write)
         self._history = History(store, benchmark.name, JsonLines(run_dir / CHOICES))
         self._validation = benchmark.problems("validation")
         self._heldout = benchmark.problems("heldout")
@@ -128,18 +84,21 @@ class _Search:
         tree = self._history.resume(root_state(ours, self._benchmark))
         self._watch.phase("grading the seed workflow")
         await best.resume(tree)
-        loop = Loop(
+        trained = self._parts.trained
+        step = None if trained is None else trained.trained.step
+        plan = Plan(ours.search, ours.standalone, ours.env.max_logs, ours.seed, step)
+        rounds = Rounds(
             tree,
             self._history,
             best,
             self._contest,
             self._validation,
             self._actions,
-            self._editor.ask,
-            Plan(ours.search, ours.standalone, ours.env.max_logs, ours.seed),
-            on_round=self._after_round,
-            may_begin=self._may_begin,
+            self._parts.editor.ask,
+            plan,
+            self._parts.critic(self._actions),
         )
+        loop = Loop(rounds, self._history, best, plan, on_round=self._after_round, may_begin=self._may_begin)
         self._watch.phase("searching")
         reason = await loop.run()
         self._watch.phase("comparing seed and best workflow on the test problems")
@@ -153,6 +112,7 @@ class _Search:
             report=report,
             best_is_seed=best.now.node_id == best.seed.node_id,
             totals=self._usage.totals(self._counters()),
+            editor="" if trained is None else trained.trained.source,
         )
 
     def _after_round(self, entry: RoundEntry) -> None:
@@ -183,37 +143,4 @@ class _Search:
         write_workflow(self._folder, best.state, {"benchmark": self._benchmark.name, **score})
 
     def _counters(self) -> dict[str, float]:
-        return {**self._engine.counters().as_dict(), "editor_calls": float(self._editor.calls)}
-
-
-@asynccontextmanager
-async def _opened(
-    ours: AflowConfig,
-    run_dir: Path,
-    store: Store,
-    usage: RunUsage,
-    benchmark: Benchmark,
-    editor: Editor | None,
-    client: ModelClient | None,
-) -> AsyncIterator[tuple[Engine, Editor]]:
-    """Executor and editor share reply cache, budget and tallies."""
-    shared: dict[str, Any] = {"cache_path": run_dir / REPLIES, "budget": usage.budget, "tallies": usage.tallies}
-    async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(
-            open_engine(
-                executor=ours.models.executor,
-                sandbox=ours.sandbox,
-                evaluation=ours.evaluation,
-                store=store,
-                preload=benchmark.preload,
-                client=client,
-                **shared,
-            )
-        )
-        if editor is None:
-            settings = ours.models.editor
-            # In a thread: a local model takes seconds to load.
-            model = await asyncio.to_thread(open_model, settings, role="editor", **shared)
-            stack.push_async_callback(model.close)
-            editor = ModelEditor(model, settings)
-        yield engine, editor
+        return {**self._parts.engine.counters().as_dict(), "editor_calls": float(self._parts.editor.calls)}

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 SUPPLIED_NAMES = frozenset({"operator", "prompt_custom", "create_llm_instance", "CostManager", "logger"})
 """Names that a graph uses without defining them: the runner binds them."""
@@ -158,14 +159,16 @@ def prompt_constants(prompts: str) -> dict[str, str]:
     return constants
 
 
+@lru_cache(maxsize=256)  # asked when a reply is read, and again for the hash
 def used_prompts(code: str) -> frozenset[str] | None:
     """NAMEs of ``prompt_custom.NAME`` in ``code``; None if that can't be told (bare use of the module, no parse)."""
     try:
         tree = ast.parse(code)
     except UNPARSABLE:
         return None
-    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is_prompt_module(node.value)]
-    mentions = sum(_is_prompt_module(node) for node in ast.walk(tree))
+    nodes = list(ast.walk(tree))
+    attributes = [node for node in nodes if isinstance(node, ast.Attribute) and _is_prompt_module(node.value)]
+    mentions = sum(map(_is_prompt_module, nodes))
     return frozenset(node.attr for node in attributes) if mentions == len(attributes) else None
 
 
@@ -177,6 +180,7 @@ def used_operators(tree: ast.Module) -> list[str]:
     )
 
 
+@lru_cache(maxsize=256)  # asked for every edit of a workflow
 def takes_entry_point(code: str) -> bool:
     """Whether ``Workflow.__call__`` takes a second argument, as AFlow's graphs for code tasks do."""
     try:

@@ -81,8 +81,10 @@ def check_graph(code: str, prompts: str, operators: tuple[str, ...], *, entry_po
     for name in used_operators(tree):
         if name not in operators:
             raise InvalidAction("unknown_operator", f"no operator {name!r}; there are {', '.join(operators)}")
-    for name in sorted(used_prompts(code) or ()):
-        if name not in _parse_prompts(prompts):
+    used = sorted(used_prompts(code) or ())
+    defined = _parse_prompts(prompts) if used else {}
+    for name in used:
+        if name not in defined:
             raise InvalidAction("unknown_prompt", f"prompt_custom.{name} is not defined in <prompt>")
 
 

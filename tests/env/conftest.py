@@ -8,7 +8,7 @@ import pytest
 from aflow_verl.config import SearchConfig
 from aflow_verl.env.actions import ActionFormat, EditFormat
 from aflow_verl.env.episode import EpisodeStart
-from aflow_verl.env.workflow_env import EnvSettings, WorkflowEnv
+from aflow_verl.env.workflow_env import EnvSettings, Value, WorkflowEnv
 from aflow_verl.search.tree import Tree
 from aflow_verl.types import Evaluation, Grade, Problem
 from aflow_verl.workflow.edits import EditSpace
@@ -54,12 +54,13 @@ def make_env(root: WorkflowState) -> Callable[..., WorkflowEnv]:
         anchor: str = "state",
         q: Any = None,
         actions: ActionFormat | None = None,
+        value: Value | None = None,
         **search: Any,
     ) -> WorkflowEnv:
         start = EpisodeStart("toy", "Solve it.", "snapshot", 1, 7, tree or Tree.seed(root), q, PROBLEMS)
         settings = EnvSettings(steps=steps, invalid_penalty=0.1, gamma=0.9, anchor=anchor, max_logs=2)
         shown = actions or EditFormat(EditSpace(operators=OPERATORS), "Solve it.")
-        return WorkflowEnv(start, session, settings, SearchConfig(**search), shown, evaluate, seed=0)
+        return WorkflowEnv(start, session, settings, SearchConfig(**search), shown, evaluate, 0, value)
 
     return make
 

@@ -1,12 +1,16 @@
 """What the agent loop hands on; whole episodes are played in ``tests/trainer/test_learning.py``."""
 
 import pickle
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ray.exceptions import RayTaskError
 
-from aflow_verl.env.agent_loop import _portable
+from aflow_verl.config import AflowConfig, SearchConfig
+from aflow_verl.env.agent_loop import _portable, _values_on_demand
 from aflow_verl.errors import AflowVerlError, BudgetExhausted, InvalidAction, ModelUnavailable
+from aflow_verl.search.qvalues import QSnapshot
 
 
 class _Odd(Exception):
@@ -30,6 +34,20 @@ def test_our_errors_travel_as_they_are_out_of_rays_wrapper(error: AflowVerlError
         assert type(arrived) is type(error)
         assert str(arrived) == str(error)
         assert vars(arrived) == vars(error)
+
+
+def test_the_critic_is_asked_where_the_recipe_says_so_and_an_export_was_made() -> None:
+    tokenizer = SimpleNamespace(eos_token_id=2)
+    loop: Any = SimpleNamespace(tokenizer=tokenizer, rollout_config=SimpleNamespace(prompt_length=64))
+
+    def asked(source: Any, q: QSnapshot | None) -> bool:
+        ours = AflowConfig(benchmark=(), search=SearchConfig(q_source=source))
+        start: Any = SimpleNamespace(q=q, tree=None)
+        return _values_on_demand(ours, start, None, loop) is not None  # type: ignore[arg-type]
+
+    assert asked("server", QSnapshot(1, {}))
+    assert not asked("server", None)
+    assert not asked("snapshot", QSnapshot(1, {}))
 
 
 def test_other_errors_travel_as_text() -> None:

@@ -16,6 +16,7 @@ from aflow_verl.config import (
     BenchmarkConfig,
     BudgetConfig,
     EnvConfig,
+    ExperienceConfig,
     ModelConfig,
     ModelsConfig,
     SandboxConfig,
@@ -27,6 +28,7 @@ from aflow_verl.env.server import SearchServer
 from aflow_verl.env.workflow_env import WorkflowEnv
 from aflow_verl.errors import BudgetExhausted, ModelUnavailable, UserError
 from aflow_verl.search.qvalues import QSnapshot, QValue
+from aflow_verl.search.replay import ReplayRow
 from aflow_verl.types import Completion, Evaluation, Message, SamplingParams, Usage
 from aflow_verl.workflow.state import WorkflowState
 
@@ -299,3 +301,39 @@ async def test_the_editor_writes_behind_the_cache(
     totals = server._models.totals()
     assert (totals["editor_calls"], totals["cost_usd"]) == (1, None)  # its price is unknown
     await server.close()
+
+
+async def test_rows_are_replayed_in_later_steps_and_survive_a_resume(open_server: Open) -> None:
+    ours = replace(OURS, experience=ExperienceConfig("recent", replay_fraction=0.5, replay_rows=5))
+
+    async def play(server: SearchServer, step: int) -> None:
+        for session in range(2):
+            await _episode(server, step, 0, session, (session, session))
+        rows = {("uid", k, t): ReplayRow((step, k), (t, 2), 0.1 * step) for k in range(2) for t in range(2)}
+        lost = {("uid", 7, 0): ReplayRow((0,), (0, 2), 0.0)}
+        await server.merge(step, [("uid", 0), ("uid", 1)], {**rows, **lost})
+
+    async with open_server(ours) as server:
+        await play(server, 1)
+        assert await server.replay(1, 9) == [], "the step's own rows are no replay"
+        assert [row.prompt_ids for row in await server.replay(2, 2)] == [(1, 1), (1, 1)]
+        known = server._search.replay._keys
+        assert all(key.after is not None for key in known)
+        await play(server, 2)
+        third = await server.replay(3, 9)
+        assert [row.prompt_ids for row in third] == [(2, 1), (2, 1), (2, 0), (2, 0), (1, 1)], "the newest five"
+    async with open_server(ours, step=1) as server:
+        assert server._search.replay._keys == known
+        assert len(await server.replay(2, 9)) == 4, "step 2 is forgotten"
+        await play(server, 2)
+        assert await server.replay(3, 9) == third
+
+
+async def test_what_is_sampled_follows_from_the_seed_and_the_step(open_server: Open) -> None:
+    ours = replace(OURS, experience=ExperienceConfig("surprising", replay_fraction=1.0))
+    async with open_server(ours) as server:
+        await _episode(server, 1, 0, 0, (0, 1))
+        await server.merge(1, [("uid", 0)], {("uid", 0, t): ReplayRow((t,), (2,), 0.0) for t in range(2)})
+        drawn = [await server.replay(step, 1) for step in range(2, 12)]
+        assert drawn == [await server.replay(step, 1) for step in range(2, 12)]
+        assert {row.prompt_ids for rows in drawn for row in rows} == {(0,), (1,)}

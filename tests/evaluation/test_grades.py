@@ -95,3 +95,29 @@ async def test_stores_are_interchangeable(tmp_path: Path, memory: bool) -> None:
     later = Grades(store)
     await later.look_up(SHELF, ["p0", "p1"])
     assert later.recall(SHELF, ["p0", "p1"]) == {"p0": Grade("p0", 0.5, "answer", None, 3, 0.25)}
+
+
+async def test_the_last_grade_of_an_evaluation_takes_the_waiting_ones_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aflow_verl.evaluation.grades.GATHER_S", 60.0)
+    store = Slow()
+    store.go.set()
+    grades = Grades(store)
+    waiting = asyncio.ensure_future(grades.put(SHELF, Grade("p0", 1.0)))
+    await asyncio.sleep(0.05)
+    assert not store.writes
+    async with asyncio.timeout(10):
+        await asyncio.gather(waiting, grades.put(SHELF, Grade("p1", 1.0), last=True))
+    assert store.writes == [("workflow", ["p0", "p1"])]
+
+
+async def test_shelves_share_a_write_of_a_store_that_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[int] = []
+    with Store(tmp_path / "tree.sqlite") as store:
+        write = store._database.write
+        monkeypatch.setattr(store._database, "write", lambda work: (writes.append(1), write(work))[1])
+        grades = Grades(store)
+        shelves = [(f"workflow {k}", "executor") for k in range(3)]
+        await asyncio.gather(*(grades.put(shelf, Grade(p, 0.5)) for shelf in shelves for p in ("p1", "p0")))
+        assert len(writes) == 1
+        for shelf in shelves:
+            assert set(store.get_grades(*shelf, ["p0", "p1"])) == {"p0", "p1"}

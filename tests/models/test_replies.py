@@ -60,6 +60,57 @@ async def test_closing_finishes_what_is_being_written(tmp_path: Path) -> None:
     await again.close()
 
 
+async def test_another_writers_replies_are_seen(tmp_path: Path) -> None:
+    """Also by one that has just found itself alone, and knows from memory what the file has."""
+    first, second = Replies(tmp_path / "calls.sqlite"), Replies(tmp_path / "calls.sqlite")
+    for round_ in ("a", "b", "c"):
+        await first.put(f"{round_} of the first", REPLY)
+        assert second.get(f"{round_} of the first") is not None
+        await second.put(f"{round_} of the second", REPLY)
+        assert first.get(f"{round_} of the second") is not None
+    await first.close()
+    await second.close()
+
+
+async def test_what_is_not_there_is_not_looked_up_while_nobody_else_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies = Replies(tmp_path / "calls.sqlite")
+    await replies.put("a", REPLY)
+    await replies.close()
+    replies, other = Replies(tmp_path / "calls.sqlite"), Replies(tmp_path / "calls.sqlite")
+    monkeypatch.setattr(replies, "_named", lambda error: StorageError("looked up"))
+    await replies.put("b", REPLY)
+    reader = replies._reader
+    replies._reader = sqlite3.connect(":memory:")  # without a table: each look-up fails
+    monkeypatch.setattr(replies, "_alone_until", float("inf"))
+    assert replies.get("c") is None
+    for known in ("a", "b"):
+        with pytest.raises(StorageError, match="looked up"):
+            replies.get(known)
+    await other.put("c", REPLY)
+    await replies.put("d", REPLY)  # sees that another one has written
+    replies._reader.close()
+    replies._reader = reader
+    assert replies.get("c") is not None
+    await replies.close()
+    await other.close()
+
+
+async def test_memory_holds_no_more_keys_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aflow_verl.models.replies.HELD", 3)
+    replies = Replies(tmp_path / "calls.sqlite")
+    for number in range(5):
+        assert replies.get(str(number)) is None
+        await replies.put(str(number), REPLY)
+        assert replies.get(str(number)) is not None
+    await replies.close()
+    again = Replies(tmp_path / "calls.sqlite")
+    assert again.get("4") is not None
+    assert again.get("5") is None
+    await again.close()
+
+
 async def test_a_full_disk_is_a_storage_error_that_may_pass(tmp_path: Path) -> None:
     replies = Replies(tmp_path / "calls.sqlite")
     pages = replies._writer.execute("PRAGMA page_count").fetchone()[0]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForTokenClassification
 
-from trainer.shared_prompt import SharedPromptGroup, score_groups
+from aflow_verl.critic.shared_prompt import SharedPromptGroup, score_groups
 
 PARENTS, CHILDREN, PROMPT_TOKENS, BATCH = 24, 8, 64, 24
 ROUNDS = 3

@@ -18,6 +18,7 @@ from aflow_verl.config import (
     SearchConfig,
     StandaloneConfig,
 )
+from aflow_verl.env.actions import Reply
 from aflow_verl.models.landscape import LANDSCAPES
 from aflow_verl.models.simulated import SimulatedClient
 from aflow_verl.models.slow import DelayedClient
@@ -49,7 +50,7 @@ class Thoughts:
         what = "step by step" if self.calls % 4 else "in Python"
         graph = SEED_CODE.replace('instruction=""', f"instruction=prompt_custom.N{self.calls}")
         told = f"<modification>thought {self.calls}</modification><graph>\n{graph}\n</graph>"
-        return f'{told}<prompt>N{self.calls} = "Think {what}, {self.calls}."</prompt>'
+        return Reply(f'{told}<prompt>N{self.calls} = "Think {what}, {self.calls}."</prompt>')
 
     async def write(self, messages):
         raise AssertionError

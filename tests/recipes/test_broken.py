@@ -255,6 +255,16 @@ def test_another_recipe_in_the_run_directory(command: Callable[..., Any], tmp_pa
     refused(command(QUICKSTART, run, "search.c_puct=2.0"), message)
 
 
+def test_a_run_directory_that_is_older_than_a_key(command: Callable[..., Any], tmp_path: Path) -> None:
+    run = f"run_dir={tmp_path}"
+    written = command(QUICKSTART, run, "--print").out
+    (tmp_path / "recipe.resolved.yaml").write_text(written.replace("  replay_fraction: 0.0\n", ""))
+    assert "replay_fraction" not in (tmp_path / "recipe.resolved.yaml").read_text()
+    assert command(QUICKSTART, run, "--check").code == 0
+    message = f"experience.replay_fraction: is 0.5, and the run in {tmp_path} began with 0.0"
+    refused(command(QUICKSTART, run, "experience.replay_fraction=0.5"), message)
+
+
 def test_run_directory_that_cant_be_written(
     command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,14 @@ IMPOSSIBLE: dict[str, tuple[list[str], str]] = {
         [QUICKSTART, "env.operators=[Custom,Review]"],
         "env.operators: no edit adds Review to a workflow; leave Review out, or use env.action_format=code or suggest",
     ),
+    "values on demand that nobody weighs": (
+        [QUICKSTART, "search.rl_weight=0", "search.q_source=server"],
+        "search.q_source: server, and search.rl_weight is 0: nobody would use the values; set it to snapshot",
+    ),
+    "values on demand of no critic": (
+        [QUICKSTART, "critic.enable=false", "search.q_source=server"],
+        "critic.enable: is false while search.rl_weight is 0.7: the search would use a Q that nobody learns",
+    ),
     "unknown way to resume": (
         [QUICKSTART, "trainer.resume_mode=never"],
         "trainer.resume_mode: 'never' is no way to resume; use auto or disable or resume_path",
@@ -111,6 +119,27 @@ IMPOSSIBLE: dict[str, tuple[list[str], str]] = {
         "trainer.val_before_train: validation is ours: evaluation.candidates_per_step; set it to false",
     ),
     "verl's validation alone": ([QUICKSTART, "trainer.val_only=true"], "trainer.val_only: validation is ours"),
+    "more replayed than there is": (
+        [QUICKSTART, "experience.replay_fraction=1.5"],
+        "experience.replay_fraction: 1.5 is out of range; it has to be between 0 and 1",
+    ),
+    "no rows to replay": ([QUICKSTART, "experience.replay_rows=0"], "experience.replay_rows: 0 is out of range"),
+    "a replay to nobody": (
+        [QUICKSTART, "search.rl_weight=0", "critic.enable=false", "experience.replay_fraction=0.5"],
+        "experience.replay_fraction: is 0.5, and there is no critic to replay rows to; set critic.enable=true, or",
+    ),
+    "surprise without values": (
+        [QUICKSTART, "search.rl_weight=0", "critic.enable=false", "experience.sampling=surprising"],
+        "experience.sampling: 'surprising' goes by the critic's V, and there is no critic; set critic.enable=true",
+    ),
+    "an unknown rule of sampling": (
+        [QUICKSTART, "experience.sampling=worst"],
+        "experience.sampling: 'worst' is not one of uniform, best, recent, surprising",
+    ),
+    "a rule with nothing to sample": (
+        [QUICKSTART, "experience.sampling=best", "env.start={snapshot: 1.0, root: 0.0, random: 0.0}"],
+        "experience.sampling: 'best' samples nothing: no rows are replayed and no episode starts at random",
+    ),
     "a benchmark twice": (
         [QUICKSTART, "benchmark=[{name:reasoning_gym,tasks:[lcm]},{name:reasoning_gym,tasks:[gcd]}]"],
         "benchmark: reasoning_gym is named 2 times, and trees are kept by name; name it once",

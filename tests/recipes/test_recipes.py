@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,14 @@ def test_the_search_recipe_is_plain_aflow() -> None:
     assert (ours.standalone.rounds, ours.standalone.workers, ours.standalone.convergence) == (20, 1, True)
     assert ours.benchmark[0].validation + ours.benchmark[0].train == 264
     assert (ours.models.editor.kind, ours.models.executor.kind) == ("anthropic", "anthropic")
+
+
+def test_the_trained_search_fits_the_training_that_it_names() -> None:
+    ours = load_search_recipe(ROOT / "recipes" / "search_trained.yaml", []).ours
+    learned = load_recipe(ROOT / "recipes" / "qwen7b.yaml", []).ours
+    assert ours.env == replace(learned.env, steps=ours.env.steps, problems=ours.env.problems)
+    assert ours.benchmark[0].name == learned.benchmark[0].name
+    assert (ours.standalone.trained.run, ours.search.rl_weight, ours.asks_editor) == ("runs/qwen7b", 0.5, False)
 
 
 def test_search_without_q_says_so(command: Callable[..., Any]) -> None:

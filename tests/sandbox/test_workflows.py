@@ -255,6 +255,23 @@ async def test_a_wrong_operator_call_reaches_the_workflow(sandbox: MontySandbox,
     assert (await run(sandbox, caught, operators, limits)).value == "Custom: missing a required argument: 'input'"
 
 
+@pytest.mark.parametrize("word", ["", "import asyncio"])
+@pytest.mark.parametrize(
+    ("reply", "message"), [("\ud800", "surrogates not allowed"), (object(), "Cannot convert builtins.object")]
+)
+async def test_a_reply_that_cannot_be_brought_inside_is_an_exception_there(
+    sandbox: MontySandbox, limits: Limits, reply: Any, message: str, word: str
+) -> None:
+    """With calls that may run together and with those that can't."""
+    call = "await self.custom(input='x')"
+    caught = workflow(f"{word}\ntry:\n    {call}\nexcept Exception as error:\n    return str(error)")
+    operators = Operators(Custom=lambda arguments: {"response": reply})
+    assert message in str((await run(sandbox, caught, operators, limits)).value)
+    error = (await run(sandbox, workflow(f"{word}\nreturn {call}"), operators, limits)).error or ""
+    assert message in error
+    assert "self.custom(input='x')" in error
+
+
 async def test_an_infrastructure_failure_is_raised_whatever_the_workflow_does(
     sandbox: MontySandbox, limits: Limits
 ) -> None:

@@ -85,6 +85,24 @@ def test_critic_values_are_looked_up_once_and_extended(garden):
     assert fan.critic(QSnapshot(2, {garden.id("a"): QValue(0.0, None, 2)}), overlay).v.tolist() == [0.0, 0.0, 0.0]
 
 
+def test_values_that_come_later_replace_inherited_ones_and_nothing_else(garden):
+    overlay = garden.tree("ab", "bc").overlay()
+    q = QSnapshot(1, {garden.id("a"): QValue(0.3, None, 1), garden.id("b"): QValue(-0.1, 0.2, 1)})
+    columns = overlay.columns()
+    before = columns.critic(q, overlay)
+    assert before.v.tolist() == [0.3, -0.1, -0.1]
+    assert before.inherited.tolist() == [False, False, True]
+    garden.add(overlay, "cd")  # inherits from c, which has a value from now on
+    longer = q.extended({garden.id("c"): QValue(0.5, 0.6, 1)})
+    after = columns.critic(longer, overlay)
+    assert after.v.tolist() == [0.3, -0.1, 0.5, 0.5]
+    assert after.inherited.tolist() == [False, False, False, True]
+    assert after.q[2] == 0.6
+    assert columns.critic(longer.extended({garden.id("d"): QValue(0.7, None, 1)}), overlay).v[3] == 0.7
+    assert before.v.tolist() == [0.3, -0.1, -0.1], "what was handed out stays as it was"
+    assert overlay.columns().critic(q, overlay).inherited.tolist() == [False, False, True, True]
+
+
 def test_gains_are_paired(garden, scores):
     overlay = Tree.seed(garden.state("a"), scores(1, 0, 1)).overlay()
     garden.add(overlay, "ab", scores(1, 1))  # + 0, + 1

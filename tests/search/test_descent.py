@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from aflow_verl.config import SearchConfig
+from aflow_verl.search.candidates import priors
 from aflow_verl.search.catalog import select
-from aflow_verl.search.descent import back_up, is_full, priors
+from aflow_verl.search.descent import back_up, is_full
 from aflow_verl.search.qvalues import QSnapshot, QValue
 from aflow_verl.search.selection import SearchExhausted
 

@@ -3,7 +3,8 @@ import pickle
 
 import pytest
 
-from aflow_verl.search.qvalues import UNCALIBRATED, Calibration, QSnapshot, QValue, ScoreGroup, calibrate
+from aflow_verl.search.calibration import UNCALIBRATED, Calibration, calibrate
+from aflow_verl.search.qvalues import QSnapshot, QValue, ScoreGroup, calibrated
 
 
 def test_lookup_takes_the_nearest_ancestor_and_says_so():
@@ -63,3 +64,38 @@ def test_confidence_is_zero_without_ground_for_it():
     assert calibrate({"a": 0.1, "b": 0.2}, {"a": [0.5], "b": [0.5]}, min_count=1)[:2] == (None, 0.0)
     assert calibrate({"a": 0.1}, rising, min_count=1)[:2] == (None, 0.0)
     assert calibrate({}, rising, min_count=1) == (None, 0.0, UNCALIBRATED)
+
+
+def test_an_extension_adds_what_is_lacking_and_changes_nothing():
+    snapshot = QSnapshot(4, {"a": QValue(0.1, None, 4), "b": QValue(0.2, 0.3, 4)}, 0.5, 0.6, Calibration(9, 0.1, 0.2))
+    longer = snapshot.extended({"b": QValue(9.0, 9.0, 4), "c": QValue(0.4, 0.7, 4)})
+    assert dict(longer.values) == {"a": QValue(0.1, None, 4), "b": QValue(0.2, 0.3, 4), "c": QValue(0.4, 0.7, 4)}
+    assert dict(snapshot.values) == {"a": QValue(0.1, None, 4), "b": QValue(0.2, 0.3, 4)}
+    assert (longer.weights_step, longer.confidence, longer.calibration) == (4, 0.5, Calibration(9, 0.1, 0.2))
+    assert longer.without_value(["c", "d", "a", "e"]) == ("d", "e")
+    assert longer.lookup("new", ["c", "a"]) == (QValue(0.4, None, 4), True)
+    assert snapshot.extended({"a": QValue(1.0, None, 4)}).table is snapshot.table
+    with pytest.raises(KeyError):
+        longer.values["d"]
+    for copied in (QSnapshot.from_json(json.loads(json.dumps(longer.to_json()))), pickle.loads(pickle.dumps(longer))):
+        assert copied == longer
+        assert copied.extended({"d": QValue(0.0, None, 4)}).table.rows(["d", "c", "x", "a"]).tolist() == [3, 2, -1, 0]
+
+
+def test_an_extension_knows_what_it_continues():
+    base = QSnapshot(4, {"a": QValue(0.1, None, 4)}).table
+    one = base.extended({"b": QValue(0.2, None, 4)})
+    two = one.extended({"c": QValue(0.3, None, 4)})
+    assert all(longer.continues(shorter) for longer, shorter in [(one, base), (two, base), (two, one), (two, two)])
+    assert not base.continues(one)
+    assert not two.continues(base.extended({"b": QValue(0.9, None, 4)})), "another value of the same node"
+    assert not two.continues(base.extended({"c": QValue(0.3, None, 4)})), "another order"
+    assert not QSnapshot(4, {"a": QValue(0.1, None, 4)}).table.extended({"b": QValue(0.2, None, 4)}).continues(base)
+
+
+def test_calibrated_is_what_the_values_say_of_the_returns():
+    values = {name: QValue(v, None, 6) for name, v in zip("abcd", (0.0, 0.1, 0.2, 0.3), strict=True)}
+    snapshot = calibrated(values, {"a": [0.1], "b": [0.2], "c": [0.4], "d": [0.3]}, weights_step=6, gamma=0.9)
+    assert (snapshot.weights_step, snapshot.gamma, dict(snapshot.values)) == (6, 0.9, values)
+    assert snapshot.rank_correlation == snapshot.confidence == pytest.approx(0.8)
+    assert snapshot.calibration.count == 4

@@ -30,6 +30,16 @@ def test_reach_by_hand(garden, scores):
     assert found["b"] == (0.75, 0.0, False), "nothing is known"
 
 
+def test_a_value_on_demand_compares_what_is_still_in_evaluation(garden, scores):
+    tree = garden.tree("ab", "ac", grades={"a": scores(1, 0)})
+    q = QSnapshot(1, {garden.id("a"): QValue(0.2, None, 1)}, gamma=0.5)
+    assert promised(garden, tree, "a", q)["b"][0] == pytest.approx(0.5 + 0.5 * 0.2), "inherits V of a"
+    asked = q.extended({garden.id("b"): QValue(0.9, 0.1, 1), garden.id("c"): QValue(0.0, -0.2, 1)})
+    found = promised(garden, tree, "a", asked)
+    assert found["b"] == (pytest.approx(0.5 + 0.1), pytest.approx(0.1), False), "X(s) + Q(s, a)"
+    assert found["c"] == (pytest.approx(0.5 - 0.2), pytest.approx(-0.2), False)
+
+
 def test_gain_over_the_node_at_which_it_competes(garden, scores):
     tree = garden.tree("ab", "ac", "bc", "ad", "ae", grades={"c": scores(1, 1)})
     values = {"a": QValue(0.2, None, 1), "b": QValue(0.0, 0.3, 1), "c": QValue(0.1, -0.1, 1), "d": QValue(0.4, None, 1)}

@@ -189,7 +189,7 @@ def test_an_older_file_is_migrated_and_kept(garden, version_1):
     before = version_1.read_bytes()
     with Store(version_1, "mine") as store:
         [notice] = store.notices
-        assert notice.endswith("migrated from store schema 1 to 2; tree.sqlite.schema-1 is as it was")
+        assert notice.endswith("migrated from store schema 1 to 3; tree.sqlite.schema-1 is as it was")
         check_migrated(garden, store)
         store.commit_step("toy", 2, ["s0"])
         store.put_experience("toy", list(store.load_experience("toy", 1)))

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from aflow_verl.commands.search import main as search_command
+
 pytestmark = pytest.mark.slow
 
 NAMES = [
@@ -18,6 +20,7 @@ NAMES = [
     "search/valid_action_rate",
     "search/q_coverage",
     "search/q_inherited",
+    "search/q_scored_on_demand",
     "search/q_changed_choice",
     "search/alpha_effective",
     "policy/legal_mass",
@@ -57,8 +60,15 @@ def _watch_for_second_evaluations(path: Path) -> None:
         )
 
 
-def test_the_loop_is_closed_and_survives_kill_9_in_the_middle_of_a_step(start_run: Callable[..., Any]) -> None:
-    overrides = ("trainer.total_training_steps=4", "critic.optim.lr=3e-3")
+def test_the_loop_is_closed_and_survives_kill_9_in_the_middle_of_a_step(
+    start_run: Callable[..., Any], tmp_path: Path
+) -> None:
+    overrides = (
+        "trainer.total_training_steps=4",
+        "critic.optim.lr=3e-3",
+        "experience.replay_fraction=0.5",
+        "search.q_source=server",  # its copy of the critic has to have the right weights again after the kill
+    )
     run = start_run(*overrides)
     store = run.run_dir / "tree.sqlite"
     known: dict[str, int] = {}
@@ -94,8 +104,14 @@ def test_the_loop_is_closed_and_survives_kill_9_in_the_middle_of_a_step(start_ru
         assert line["eval/infrastructure_failures"] == 0
     assert metrics[0]["search/alpha_effective"] == 0
     assert all(line["search/q_coverage"] > 0.9 and line["search/alpha_effective"] > 0 for line in metrics[1:])
+    assert all(line["search/q_inherited"] == 0 and line["search/q_scored_on_demand"] > 0 for line in metrics[1:])
+    assert all(line["env/failed_sessions"] == 0 for line in metrics)
     sizes = [line["search/tree_size"] for line in metrics]
     assert sizes == sorted(sizes)
+    rows = [line["env/rows"] for line in metrics]
+    replayed = [min(math.ceil(rows[i] / 2), sum(rows[:i])) for i in range(4)]
+    assert [line["critic/replayed_rows"] for line in metrics] == replayed
+    assert all(math.isfinite(line["critic/replay_vf_loss"]) for line in metrics[1:])
 
     files = {path.name for path in resumed.run_dir.iterdir()}
     assert {"recipe.resolved.yaml", "metrics.jsonl", "choices.jsonl", "tree.sqlite", "log.txt", "result.json"} <= files
@@ -106,6 +122,22 @@ def test_the_loop_is_closed_and_survives_kill_9_in_the_middle_of_a_step(start_ru
     assert "held-out" in out
     assert str(resumed.run_dir / "best_workflow") in out
     assert "WorkerDict" not in out  # verl's and Ray's output is in the log
+    _search_with_what_was_trained(resumed.run_dir, tmp_path)
+
+
+def _search_with_what_was_trained(run_dir: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "search.yaml"
+    recipe.write_text(
+        "kind: search\nbenchmark: {name: simulated, train: 4, validation: 8, heldout: 8}\n"
+        "models: {executor: {kind: simulated, model: ladder}}\nsandbox: {programs: monty}\n"
+        f"standalone: {{rounds: 3, trained: {{run: {run_dir}}}}}\n"
+    )
+    found = tmp_path / "found"
+    assert search_command([str(recipe), f"run_dir={found}"]) == 0
+    choices = [json.loads(line) for line in (found / "choices.jsonl").read_text().splitlines()]
+    assert len(choices) == 3
+    assert all(choice["weights_step"] == 4 and choice["inherited_q"] == 0 for choice in choices)
+    assert all(part["v"] is not None for choice in choices for part in choice["parts"])
 
 
 def test_two_ranks_without_padding_and_without_q(start_run: Callable[..., Any]) -> None:
@@ -120,6 +152,7 @@ def test_two_ranks_without_padding_and_without_q(start_run: Callable[..., Any]) 
         "search.rl_weight=0",
         "trainer.total_training_steps=2",
         "trainer.save_freq=-1",
+        "experience.replay_fraction=0.5",
     )
     code, out, err = run.finish()
     assert code == 0, err
@@ -130,3 +163,6 @@ def test_two_ranks_without_padding_and_without_q(start_run: Callable[..., Any]) 
     assert second["search/q_changed_choice"] == 0
     assert second["critic_export/nodes"] == second["search/tree_size"]
     assert second["training/rollout_probs_diff_max"] < 1e-3  # rollout and packed actor see the same policy
+    assert first["critic/replayed_rows"] == 0
+    assert second["critic/replayed_rows"] == min(math.ceil(second["env/rows"] / 2), first["env/rows"])
+    assert math.isfinite(second["critic/replay_vf_loss"])

@@ -23,10 +23,11 @@ from aflow_verl.config import (
     SearchConfig,
     StandaloneConfig,
 )
-from aflow_verl.env.actions import Offer
+from aflow_verl.env.actions import Offer, Reply
 from aflow_verl.models.landscape import Landscape
 from aflow_verl.models.simulated import SimulatedClient
-from aflow_verl.standalone.run import Outcome, Standing, search
+from aflow_verl.standalone.outcome import Outcome, Standing
+from aflow_verl.standalone.run import search
 from aflow_verl.types import Message
 from aflow_verl.workflow.state import SEED_CODE
 
@@ -64,13 +65,13 @@ class ScriptedEditor:
         self.calls = skip
         self.shown: list[Offer] = []
 
-    async def ask(self, offer: Offer, draw: int) -> str:
+    async def ask(self, offer: Offer, draw: int) -> Reply:
         self.calls += 1
         self.shown.append(offer)
         graph = SEED_CODE.replace('instruction=""', f"instruction=prompt_custom.COLOUR_{self.calls}")
         prompt = f'COLOUR_{self.calls} = "{colour(self.calls)}"'
         told = f"<modification>colour {self.calls}</modification>"
-        return f"{told}<graph>\n{graph}\n</graph><prompt>{prompt}</prompt>"
+        return Reply(f"{told}<graph>\n{graph}\n</graph><prompt>{prompt}</prompt>")
 
     async def write(self, messages: Sequence[Message]) -> str:
         raise AssertionError("the code format asks for no second reply")

@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from aflow_verl.config import RacingConfig, SearchConfig, StandaloneConfig
-from aflow_verl.env.actions import NO_CONTEXT, Action, Context, Offer
+from aflow_verl.env.actions import NO_CONTEXT, Action, Context, Offer, Reply
 from aflow_verl.evaluation.race import Race, race
 from aflow_verl.models.landscape import uniform
 from aflow_verl.search.tree import Tree
 from aflow_verl.standalone.best import Best
 from aflow_verl.standalone.history import RoundEntry
-from aflow_verl.standalone.loop import Loop, Plan
+from aflow_verl.standalone.loop import Loop
+from aflow_verl.standalone.rounds import Plan, Rounds
 from aflow_verl.types import Evaluation, Grade, Message, Problem
 from aflow_verl.workflow.state import WorkflowState
 
@@ -126,13 +127,25 @@ class Memory:
         self.values[key] = value
 
 
-class Rounds:
+class Ledger:
     """A history that outlives nothing."""
 
     def __init__(self) -> None:
         self.rounds: list[RoundEntry] = []
         self.deltas: list[Any] = []
         self.choices: list[dict[str, Any]] = []
+        self.copies: list[int] = []
+
+    def experience(self) -> tuple[Any, ...]:
+        return ()
+
+    def values(self) -> tuple[None, int]:
+        return None, 0
+
+    def keep_values(self, q: Any) -> None: ...
+
+    async def keep_good_copy(self) -> None:
+        self.copies.append(len(self.rounds))
 
     def next_numbers(self, rounds: int) -> list[int]:
         return list(range(len(self.rounds) + 1, rounds + 1))
@@ -151,34 +164,26 @@ class RandomEdits:
         self._seconds = seconds
         self.calls = 0
 
-    async def ask(self, offer: Offer, draw: int) -> str:
+    async def ask(self, offer: Offer, draw: int) -> Reply:
         self.calls += 1
         await asyncio.sleep(self._seconds)
         assert offer.replies is not None
-        return offer.replies[int(self._rng.integers(len(offer.replies)))]
+        return Reply(offer.replies[int(self._rng.integers(len(offer.replies)))])
 
     async def write(self, messages: Sequence[Message]) -> str:
         raise AssertionError
 
 
-async def make_loop(contest: Any, ask: Any, history: Rounds, *, selector: str = "puct", **more: Any) -> Loop:
+async def make_loop(contest: Any, ask: Any, history: Ledger, *, selector: str = "puct", **more: Any) -> Loop:
     """A search of pipelines, ready to run."""
     tree = Tree.seed(workflow())
     best = Best(Memory(), contest, VALIDATION, FRESH)  # type: ignore[arg-type]
     await best.resume(tree)
     seed = more.pop("seed", 0)
     actions = Numbers(more.pop("edits", 24))
+    critic = more.pop("critic", None)
     on_round, may_begin = more.pop("on_round", lambda entry: None), more.pop("may_begin", lambda: True)
-    plan = Plan(SearchConfig(selector=selector, rl_weight=0.0), StandaloneConfig(**more), 3, seed)  # type: ignore[arg-type]
-    return Loop(
-        tree,
-        history,
-        best,
-        contest,
-        VALIDATION,
-        actions,
-        ask,
-        plan,
-        on_round=on_round,
-        may_begin=may_begin,  # type: ignore[arg-type]
-    )
+    search = SearchConfig(selector=selector, rl_weight=more.pop("rl_weight", 0.0))  # type: ignore[arg-type]
+    plan = Plan(search, StandaloneConfig(**more), 3, seed)  # type: ignore[arg-type]
+    rounds = Rounds(tree, history, best, contest, VALIDATION, actions, ask, plan, critic)  # type: ignore[arg-type]
+    return Loop(rounds, history, best, plan, on_round=on_round, may_begin=may_begin)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aflow_verl.env.actions import Action, Offer
+from aflow_verl.env.actions import Action, Offer, Reply
 from aflow_verl.errors import InvalidAction
 from aflow_verl.standalone.expansion import UNREADABLE, Expansion, expand
 from aflow_verl.workflow.state import seed_state
@@ -23,9 +23,9 @@ class Format:
 async def draws(replies: list[str], redraws: int = 3) -> tuple[Expansion, list[int]]:
     asked: list[int] = []
 
-    async def ask(offer: Offer, draw: int) -> str:
+    async def ask(offer: Offer, draw: int) -> Reply:
         asked.append(draw)
-        return replies[len(asked) - 1]
+        return Reply(replies[len(asked) - 1])
 
     def claim(action: Action) -> bool:
         return action.key != "old"

@@ -16,7 +16,7 @@ def test_sixteen_workers_find_as_much_as_one_in_a_tenth_of_the_time(searches):
         async def search() -> float:
             contest, editor = searches.Ladder(seed), searches.RandomEdits(seed)
             loop = await searches.make_loop(
-                contest, editor.ask, searches.Rounds(), rounds=ROUNDS, workers=workers, seed=seed
+                contest, editor.ask, searches.Ledger(), rounds=ROUNDS, workers=workers, seed=seed
             )
             assert await loop.run() == "rounds"
             return max(node.mean for node in loop.tree)
@@ -35,7 +35,7 @@ def test_sixteen_workers_find_as_much_as_one_in_a_tenth_of_the_time(searches):
 
 def test_workers_never_evaluate_the_same_edit_twice(searches):
     async def search() -> None:
-        contest, editor, history = searches.Ladder(0), searches.RandomEdits(0, seconds=0.5), searches.Rounds()
+        contest, editor, history = searches.Ladder(0), searches.RandomEdits(0, seconds=0.5), searches.Ledger()
         loop = await searches.make_loop(contest, editor.ask, history, rounds=40, workers=8, selector="soft_mixed")
         await loop.run()
         edits = [(entry.node, entry.action) for entry in history.rounds if entry.child is not None]
@@ -47,7 +47,7 @@ def test_workers_never_evaluate_the_same_edit_twice(searches):
 
 def test_one_worker_repeats_exactly_and_its_deltas_make_the_tree(searches):
     async def search() -> tuple[list[object], list[object]]:
-        contest, editor, history = searches.Ladder(3), searches.RandomEdits(3), searches.Rounds()
+        contest, editor, history = searches.Ladder(3), searches.RandomEdits(3), searches.Ledger()
         loop = await searches.make_loop(contest, editor.ask, history, rounds=30, seed=3)
         seed = loop.tree.frozen()
         await loop.run()
@@ -65,7 +65,7 @@ def test_a_search_ends_where_nothing_is_left_to_try(searches):
     """Three edits in any order: their 2 ** 3 sets."""
 
     async def search(workers: int) -> tuple[str, int]:
-        editor, history = searches.RandomEdits(0), searches.Rounds()
+        editor, history = searches.RandomEdits(0), searches.Ledger()
         loop = await searches.make_loop(searches.Ladder(0), editor.ask, history, rounds=99, workers=workers, edits=3)
         return await loop.run(), len(loop.tree)
 
@@ -77,7 +77,7 @@ def test_a_search_ends_where_nothing_is_left_to_try(searches):
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_search_ends_where_the_budget_does(searches, workers):
     async def search() -> None:
-        history, editor = searches.Rounds(), searches.RandomEdits(0)
+        history, editor = searches.Ledger(), searches.RandomEdits(0)
 
         async def ask(offer, draw):
             if editor.calls >= 6:
@@ -88,7 +88,7 @@ def test_a_search_ends_where_the_budget_does(searches, workers):
         assert await loop.run() == "budget"
         assert 0 < len(history.rounds) <= 6
         asked = await searches.make_loop(
-            searches.Ladder(0), editor.ask, searches.Rounds(), rounds=50, workers=workers, may_begin=lambda: False
+            searches.Ladder(0), editor.ask, searches.Ledger(), rounds=50, workers=workers, may_begin=lambda: False
         )
         assert await asked.run() == "budget"
 
@@ -97,7 +97,7 @@ def test_a_search_ends_where_the_budget_does(searches, workers):
 
 def test_a_failure_of_the_infrastructure_stops_all_workers_and_scores_nothing(searches):
     async def search() -> int:
-        history, editor = searches.Rounds(), searches.RandomEdits(0, seconds=0.1)
+        history, editor = searches.Ledger(), searches.RandomEdits(0, seconds=0.1)
 
         async def ask(offer, draw):
             if editor.calls == 7:
@@ -117,7 +117,7 @@ def test_a_failure_of_the_infrastructure_stops_all_workers_and_scores_nothing(se
 
 def test_convergence_is_an_option(searches):
     async def search(convergence: bool) -> tuple[str, int]:
-        history, editor = searches.Rounds(), searches.RandomEdits(1)
+        history, editor = searches.Ledger(), searches.RandomEdits(1)
         loop = await searches.make_loop(
             searches.Ladder(1), editor.ask, history, rounds=60, convergence=convergence, convergence_z=0.0
         )

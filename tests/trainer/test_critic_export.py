@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from aflow_verl.critic.shared_prompt import SharedPromptGroup
 from aflow_verl.search.qvalues import QValue, ScoreGroup
 from trainer.critic_export import export_values
-from trainer.shared_prompt import SharedPromptGroup
 
 
 class Critic:

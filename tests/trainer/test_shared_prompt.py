@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from trainer.shared_prompt import SharedPromptGroup, score_groups
+from aflow_verl.critic.shared_prompt import SharedPromptGroup, score_groups
 
 
 def _values(module: torch.nn.Module, ids: list[int]) -> torch.Tensor:

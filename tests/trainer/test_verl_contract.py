@@ -1,6 +1,7 @@
 """What the project relies on in verl, one behaviour a test: a verl upgrade fails here first, and says why."""
 
 import inspect
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 import verl
 from omegaconf import OmegaConf
+from torch.distributed.tensor import DTensor
 from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopOutput
 from verl.protocol import DataProto
 from verl.trainer.ppo import padding_utils
@@ -23,6 +25,7 @@ from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
 from verl.workers.rollout.base import BaseRollout
 from verl.workers.rollout.llm_server import LLMServerClient
 from verl.workers.rollout.replica import RolloutReplica, TokenOutput
+from verl.workers.utils.losses import value_loss
 
 from trainer.advantage import split_key
 
@@ -46,8 +49,11 @@ def test_version() -> None:
         ("get_llm_client", []),
         ("fit", ["agent_loop_manager"]),
         ("step", ["metrics", "timing_raw"]),
+        ("_fetch_one_gen_batch", []),
+        ("_balance_batch", ["batch", "metrics", "logging_prefix", "keep_minibatch"]),
         ("_compute_old_log_prob", ["batch", "metrics"]),
         ("_compute_advantage", ["batch", "metrics"]),
+        ("_update_critic", ["batch", "metrics"]),
         ("_consume_sync_metrics", []),
     ],
 )
@@ -82,6 +88,44 @@ def test_the_rollout_servers_sleep_from_the_end_of_sampling_to_the_weight_sync()
     assert once.index("replay_buffer.sample(") < once.index("self.on_sample_end()") < once.index("_update_actor(")
 
 
+def test_values_are_computed_before_the_critics_update_and_the_actors_comes_after_it() -> None:
+    once = inspect.getsource(PPOTrainer._step_once)
+    assert once.index("_compute_values(") < once.index("_compute_adv") < once.index("_update_critic(")
+    assert once.index("_update_critic(") < once.index("_update_actor(")
+
+
+def test_prompts_are_named_where_they_are_drawn_and_rows_padded_after_their_order_is_made() -> None:
+    assert 'batch_dict["uid"] = ' in inspect.getsource(PPOTrainer._fetch_one_gen_batch)
+    once, balance = inspect.getsource(PPOTrainer._step_once), inspect.getsource(PPOTrainer._balance_batch)
+    assert once.index("replay_buffer.sample(") < once.index("_balance_batch(") < once.index("_compute_old_log_prob(")
+    assert balance.index("upsample_batch_to_divisible_size(") < balance.index("batch.reorder(")
+
+
+def test_the_rows_of_a_step_are_in_the_data_queue_until_it_is_over() -> None:
+    """``step`` reads them once more, for replay."""
+    source = inspect.getsource(PPOTrainer.fit)
+    assert source.index("self.step(metrics") < source.index("tq.kv_clear(keys=batch.keys")
+
+
+def test_the_learning_rates_schedule_moves_where_train_batch_is_told_to() -> None:
+    """A replay tells nothing, and verl's own update tells it once a step."""
+    train, mini = inspect.getsource(TrainingWorker.train_batch), inspect.getsource(TrainingWorker.train_mini_batch)
+    assert 'update_lr_scheduler = tu.get(data, key="update_lr_scheduler", default=False)' in train
+    assert "update_lr_scheduler=batch_idx == total_num_iterations - 1" in mini
+    assert "self.train_batch(mini_batch_td)" in mini
+
+
+def test_the_value_loss_reads_three_columns() -> None:
+    assert 'data.select("values", "returns", "response_mask")' in inspect.getsource(value_loss)
+
+
+def test_a_batch_may_bring_its_own_micro_batch() -> None:
+    """Values of replayed rows are asked for in the micro-batches that they are trained in."""
+    source = inspect.getsource(TrainingWorker.infer_batch)
+    assert "micro_batch_size_per_gpu=" in source
+    assert "if key not in data.keys():" in source
+
+
 def test_loggers_are_a_dict_of_objects_with_log() -> None:
     from verl.utils.tracking import Tracking
 
@@ -103,6 +147,20 @@ def test_engine_hook_of_restricted_decoding() -> None:
     parameters = list(inspect.signature(FSDPEngineWithLMHead.prepare_model_outputs).parameters)
     assert parameters[1:] == ["output", "output_args", "micro_batch", "logits_processor_func"]
     assert "logits_rmpad = output.logits.squeeze(0)" in inspect.getsource(FSDPEngineWithLMHead.prepare_model_outputs)
+
+
+def test_an_engine_yields_its_whole_weights_by_the_names_of_its_model(make_engine: Callable[..., Any]) -> None:
+    """What the copy of the critic is filled with; gathering is a collective, so it comes as a generator."""
+    engine = make_engine("value_model")
+    named, adapters = engine.get_per_tensor_param()
+    weights = dict(named)
+    assert adapters is None
+    assert {name: value.shape for name, value in weights.items()} == {
+        name: value.shape for name, value in engine.module.state_dict().items()
+    }
+    assert not any(isinstance(value, DTensor) for value in weights.values())
+    source = inspect.getsource(ActorRolloutRefWorker.update_weights)
+    assert "per_tensor_param, _ = self.actor.engine.get_per_tensor_param()" in source
 
 
 def test_rollout_interfaces() -> None:

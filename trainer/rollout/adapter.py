@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import ray
@@ -11,8 +11,7 @@ import torch
 from verl.workers.rollout.base import BaseRollout
 
 from trainer.rollout.replica import server_name
-
-BUCKET_BYTES = 64 << 20
+from trainer.rollout.weights import buckets
 
 
 class TransformersAdapter(BaseRollout):
@@ -54,22 +53,8 @@ class TransformersAdapter(BaseRollout):
         if wire_format != "named_tensors":
             raise NotImplementedError(f"the {wire_format} wire format is not served by the transformers rollout")
         # Every rank must exhaust the generator: gathering a sharded tensor is a collective.
-        for bucket in _buckets(weights):
+        for bucket in buckets(weights):
             if self._leads:
                 await self._server().receive_weights.remote(ray.put(bucket))
         if self._leads:
             await self._server().finish_update.remote(global_steps)
-
-
-def _buckets(weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[dict[str, torch.Tensor]]:
-    """The weights on the CPU, in parts of about ``BUCKET_BYTES``: a whole copy beside the model is a lot of memory."""
-    bucket: dict[str, torch.Tensor] = {}
-    size = 0
-    for name, value in weights:
-        bucket[name] = value.detach().to("cpu")
-        size += bucket[name].nbytes
-        if size >= BUCKET_BYTES:
-            yield bucket
-            bucket, size = {}, 0
-    if bucket:
-        yield bucket

@@ -1,10 +1,32 @@
-"""One weight sync into a model: parts come in, the whole is checked at the end."""
+"""One weight sync into a model: parts go out and come in, the whole is checked at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
+
+BUCKET_BYTES = 64 << 20
+
+
+def buckets(
+    weights: Iterable[tuple[str, torch.Tensor]], dtype: torch.dtype | None = None
+) -> Iterator[dict[str, torch.Tensor]]:
+    """The weights on the CPU, in parts of about ``BUCKET_BYTES``: a whole copy beside the model is a lot of memory.
+
+    Args:
+        dtype: what they are sent in; None: what they are in.
+    """
+    bucket: dict[str, torch.Tensor] = {}
+    size = 0
+    for name, value in weights:
+        bucket[name] = value.detach().to("cpu", dtype)
+        size += bucket[name].nbytes
+        if size >= BUCKET_BYTES:
+            yield bucket
+            bucket, size = {}, 0
+    if bucket:
+        yield bucket
 
 
 class WeightUpdate:

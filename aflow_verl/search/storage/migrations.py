@@ -75,10 +75,10 @@ def _set_version(connection: Connection) -> None:
 
 def _one_to_two(connection: Connection, run: str) -> None:
     """Rows of trees, critic and experience get the run that made them, all rows get a checksum."""
-    for table in tables.metadata.sorted_tables:
+    for table in _OF_TWO:
         connection.exec_driver_sql(f"ALTER TABLE {table.name} RENAME TO {table.name}_1")
-    tables.metadata.create_all(connection)
-    for table in tables.metadata.sorted_tables:
+    tables.metadata.create_all(connection, _OF_TWO)
+    for table in _OF_TWO:
         for batch in _batches(connection, f"SELECT * FROM {table.name}_1"):
             connection.execute(table.insert(), [_row_of_two(table, old, run) for old in batch])
         connection.exec_driver_sql(f"DROP TABLE {table.name}_1")
@@ -95,4 +95,11 @@ def _batches(connection: Connection, query: str) -> Iterator[list[dict[str, Any]
         yield [dict(row) for row in batch]
 
 
-MIGRATIONS: Mapping[int, Callable[[Connection, str], None]] = {1: _one_to_two}
+def _two_to_three(connection: Connection, run: str) -> None:
+    """Rows for the critic's replay have a table."""
+    tables.replay.create(connection)
+
+
+_OF_TWO = (tables.meta, tables.grades, tables.roots, tables.deltas, tables.qvalues, tables.experience)
+"""The tables of version 2, which are as they were."""
+MIGRATIONS: Mapping[int, Callable[[Connection, str], None]] = {1: _one_to_two, 2: _two_to_three}

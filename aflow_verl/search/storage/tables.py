@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, Table, Text, UniqueConstraint
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 metadata = MetaData()
 
@@ -82,7 +82,23 @@ experience = Table(
 )
 """``run``: which one made it. ``digest``: SHA-256 of the record, which is too long for a key of PostgreSQL."""
 
+replay = Table(
+    "replay",
+    metadata,
+    _key("run"),
+    _step(key=True),
+    _key("origin"),
+    Column("target", Double, nullable=False),
+    Column("after", Double),
+    Column("surprise", Double),
+    _checksum(),
+    _text("prompt_ids"),
+    _text("response_ids"),
+    sqlite_with_rowid=False,
+)
+"""The long columns come last: rows are chosen by the others."""
+
 OF_RUNS = (meta, roots, deltas, qvalues)
 """What makes sense only together: where each run stands."""
-SHARED = (grades, experience)
+SHARED = (grades, experience, replay)
 """Rows that stand on their own."""
