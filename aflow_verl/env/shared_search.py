@@ -104,14 +104,15 @@ class SharedSearch:
         kept = {_origin(self._pending[(uid, session)], t): row for (uid, session, t), row in played.items()}
         tried: list[ExperienceRecord] = []
         episodes = sorted((self._pending[key] for key in sessions if key in self._pending), key=_key)
-        for benchmark, group in groupby(sorted(episodes, key=lambda e: e.benchmark), key=lambda e: e.benchmark):
-            merged = list(group)
-            self.trees[benchmark] = self.trees[benchmark].merged([e.delta for e in merged], step)
-            records = [record for episode in merged for record in self._records(episode)]
-            tried += records
-            self._store.put_experience(benchmark, records)
-            self._experience[benchmark] = self._experience[benchmark].extended(records)
-            self._store.commit_step(benchmark, step, [_key(e) for e in merged])
+        with self._store.together():
+            for benchmark, group in groupby(sorted(episodes, key=lambda e: e.benchmark), key=lambda e: e.benchmark):
+                merged = list(group)
+                self.trees[benchmark] = self.trees[benchmark].merged([e.delta for e in merged], step)
+                records = [record for episode in merged for record in self._records(episode)]
+                tried += records
+                self._store.put_experience(benchmark, records)
+                self._experience[benchmark] = self._experience[benchmark].extended(records)
+                self._store.commit_step(benchmark, step, [_key(e) for e in merged])
         self.replay.keep(step, kept, tried)
         self._choices.append(choice for episode in episodes for choice in episode.choices)
         self._pending.clear()

@@ -4,13 +4,16 @@ Two kinds of data. Grades are a cache of paid work: durable when ``put_grades`` 
 else belongs to a training step: a resume at step k calls ``forget_after(k)`` and sees the records up to k. A delta
 counts from the moment its step is committed; deltas of a step that was cut short are not replayed.
 Several runs may share a store, at once, too: grades and experience belong to all of them, the rest to its run.
-Every method is one transaction and raises StorageError (disk, server) or UserError (damaged file).
+Every method is one transaction, or all in a ``together`` are, and raises StorageError (disk, server) or UserError
+(damaged file).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -37,6 +40,12 @@ MAIN = "main"
 """The run of a store that no other run shares."""
 
 
+class _Gathered(threading.local):
+    """What a thread's writes wait in within ``together``."""
+
+    work: list[Callable[[Connection], Any]] | None = None
+
+
 class Store:
     """One SQLite file or PostgreSQL database; see the top of this module. May be used from any thread."""
 
@@ -49,6 +58,7 @@ class Store:
         """
         self._opened = open_database(url, run)
         self._database = self._opened.database
+        self._gathered = _Gathered()
         self.run = run
         self.name = self._database.name
         """For messages."""
@@ -68,6 +78,18 @@ class Store:
     def keep_good_copy(self) -> None:
         """What a damaged file is restored to at worst; to be called after each step. Does nothing on a server."""
         self._opened.keep_good_copy()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """This thread's writes in the block become one transaction, at its end: all of them or none, and none where the
+        block raises. Reads in the block don't see them, and what they raise is raised at the end."""
+        work = self._gathered.work = []
+        try:
+            yield
+        finally:
+            self._gathered.work = None
+        if work:
+            self._database.write(lambda connection: [one(connection) for one in work])
 
     # Grades
 
@@ -108,11 +130,11 @@ class Store:
                 )
             connection.execute(insert(connection, roots).on_conflict_do_nothing(), row)
 
-        self._database.write(put)
+        self._write(put)
 
     def put_delta(self, benchmark: str, step: int, key: str, delta: TreeDelta) -> None:
         """Keeps what one episode added; it counts once its step is committed. A second delta of this key replaces
-        the first until then. Raises ValueError where the first is committed: what was trained on stays."""
+        the first until then. Raises ValueError where another one is committed: what was trained on stays."""
         values = {"step": step, "key": key, "records": json.dumps(delta_to_json(delta))}
         row = sealed(deltas, {**self._key(benchmark), **values})
 
@@ -123,10 +145,15 @@ class Store:
                 index_elements=list(deltas.primary_key), set_=replaced, where=deltas.c.position.is_(None)
             )
             kept = connection.execute(statement, row, execution_options={"preserve_rowcount": True})
-            if kept.rowcount != 1:
-                raise ValueError(f"{self.name}: delta {key!r} of {benchmark} at step {step} is committed already")
+            if kept.rowcount == 1:
+                return
+            there = and_(*(column == row[column.name] for column in deltas.primary_key))
+            if connection.execute(select(deltas.c.records).where(there)).scalar() != row["records"]:
+                raise ValueError(
+                    f"{self.name}: another delta {key!r} of {benchmark} at step {step} is committed already"
+                )
 
-        self._database.write(put)
+        self._write(put)
 
     def commit_step(self, benchmark: str, step: int, keys: Sequence[str]) -> None:
         """The step is done: it consists of these deltas, in this order. Raises KeyError for one that was not put."""
@@ -139,7 +166,7 @@ class Store:
                 if connection.execute(place).rowcount != 1:
                     raise KeyError(f"no delta {key!r} of {benchmark} at step {step}")
 
-        self._database.write(commit)
+        self._write(commit)
 
     def load_tree(self, benchmark: str, up_to_step: int, root_prior_mean: float = ROOT_PRIOR_MEAN) -> Tree:
         """The tree as it was after that step: the root and the committed deltas, in the order of their commits.
@@ -169,7 +196,7 @@ class Store:
             for table in (deltas, qvalues, experience, replay):
                 connection.execute(delete(table).where(table.c.run == self.run, table.c.step > step))
 
-        self._database.write(forget)
+        self._write(forget)
 
     # Critic values
 
@@ -177,7 +204,7 @@ class Store:
         """Keeps the export made at this step, in place of an earlier one of the same step."""
         text = json.dumps(snapshot.to_json(), allow_nan=False)
         row = sealed(qvalues, {"run": self.run, "step": step, "snapshot": text})
-        self._database.write(lambda c: replace(c, qvalues, row))
+        self._write(lambda c: replace(c, qvalues, row))
 
     def get_q(self, step: int) -> QSnapshot | None:
         """The last export made at this step or before; None for none."""
@@ -222,7 +249,7 @@ class Store:
             drop_all_but_newest(connection, self.run, newest)
 
         if stored:
-            self._database.write(put)
+            self._write(put)
 
     def replay_keys(self, up_to_step: int) -> list[ReplayKey]:
         """Of the run's rows up to that step, oldest first."""
@@ -237,7 +264,7 @@ class Store:
     def put_meta(self, key: str, value: Any) -> None:
         """Keeps a JSON-able value."""
         row = sealed(meta, {"run": self.run, "key": key, "value": json.dumps(value)})
-        self._database.write(lambda c: replace(c, meta, row))
+        self._write(lambda c: replace(c, meta, row))
 
     def get_meta(self, key: str, default: Any = None) -> Any:
         query = select(meta.c.value).where(meta.c.run == self.run, meta.c.key == key)
@@ -247,7 +274,7 @@ class Store:
     def _add(self, table: Table, rows: Sequence[Row]) -> None:
         """Rows that are there already stay."""
         if rows:
-            self._database.write(lambda c: c.execute(insert(c, table).on_conflict_do_nothing(), rows))
+            self._write(lambda c: c.execute(insert(c, table).on_conflict_do_nothing(), rows))
 
     def _key(self, benchmark: str) -> dict[str, str]:
         return {"run": self.run, "benchmark": benchmark}
@@ -256,3 +283,9 @@ class Store:
         query = select(roots.c.state).where(roots.c.run == self.run, roots.c.benchmark == benchmark)
         text = connection.execute(query).scalar()
         return None if text is None else state_from_json(json.loads(text))
+
+    def _write(self, work: Callable[[Connection], Any]) -> None:
+        if self._gathered.work is None:
+            self._database.write(work)
+        else:
+            self._gathered.work.append(work)

@@ -1,7 +1,7 @@
 """The search's side of the store: a round counts once all of it is durable, and a resume goes on from there.
 
-A round is a step of the store. Its last write is the ledger, so a round that was cut short leaves no trace but paid
-replies and grades, which are kept apart and cost nothing again.
+A round is a step of the store and one transaction, so a round that was cut short leaves no trace but paid replies and
+grades, which are kept apart and cost nothing again.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class History:
         self._store = store
         self._benchmark = benchmark
         self._choices = choices
+        self._ledger: list[dict[str, Any]] = []
         self._values: QSnapshot | None = None
         self.rounds: list[RoundEntry] = []
 
@@ -80,6 +81,7 @@ class History:
             self._store.put_root(self._benchmark, seed)
             self._store.put_meta(BENCHMARK, self._benchmark)
         self.rounds = read_ledger(self._store)
+        self._ledger = [asdict(entry) for entry in self.rounds]
         done = len(self.rounds)
         self._store.forget_after(done)
         self._choices.keep(lambda line: line["step"] <= done)
@@ -100,12 +102,14 @@ class History:
         """Everything that a round did; durable when it returns."""
         step = len(self.rounds) + 1
         key = f"round{entry.number:06d}"
-        self._store.put_delta(self._benchmark, step, key, delta)
-        self._store.commit_step(self._benchmark, step, [key])
-        self._store.put_experience(self._benchmark, experience)
-        self._choices.append([{"step": step, **choice}])
+        self._choices.append([{"step": step, **choice}])  # of a round that isn't kept, a resume drops it
+        self._ledger.append(asdict(entry))
+        with self._store.together():
+            self._store.put_delta(self._benchmark, step, key, delta)
+            self._store.commit_step(self._benchmark, step, [key])
+            self._store.put_experience(self._benchmark, experience)
+            self._store.put_meta(LEDGER, self._ledger)
         self.rounds.append(entry)
-        self._store.put_meta(LEDGER, [asdict(done) for done in self.rounds])
 
     def experience(self) -> ExperiencePool:
         """What is known by now of edits on this benchmark, other runs' of the store included."""

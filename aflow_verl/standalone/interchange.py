@@ -36,15 +36,16 @@ def put_imported(store: Store, imported: Imported) -> None:
     """Make it the beginning of a search. Raises ``UserError`` where the store holds one already."""
     if store.get_meta(BENCHMARK) is not None:
         raise UserError(f"{store.name}: holds a search already; name another run_dir")
-    store.put_root(imported.benchmark, imported.root)
-    store.put_delta(imported.benchmark, 0, "import", imported.delta)
-    store.commit_step(imported.benchmark, 0, ["import"])
-    store.put_experience(imported.benchmark, imported.experience)
-    store.put_meta(RUNS, {node_id: [asdict(run) for run in runs] for node_id, runs in imported.runs.items()})
-    store.put_meta(LOGS, {node_id: list(logs) for node_id, logs in imported.logs.items()})
-    store.put_meta(ROOT_PRIOR, imported.root_prior_mean)
-    store.put_meta(LEDGER, [])
-    store.put_meta(BENCHMARK, imported.benchmark)
+    with store.together():
+        store.put_root(imported.benchmark, imported.root)
+        store.put_delta(imported.benchmark, 0, "import", imported.delta)
+        store.commit_step(imported.benchmark, 0, ["import"])
+        store.put_experience(imported.benchmark, imported.experience)
+        store.put_meta(RUNS, {node_id: [asdict(run) for run in runs] for node_id, runs in imported.runs.items()})
+        store.put_meta(LOGS, {node_id: list(logs) for node_id, logs in imported.logs.items()})
+        store.put_meta(ROOT_PRIOR, imported.root_prior_mean)
+        store.put_meta(LEDGER, [])
+        store.put_meta(BENCHMARK, imported.benchmark)
 
 
 def to_workspace(store: Store) -> Workspace:

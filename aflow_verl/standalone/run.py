@@ -77,6 +77,7 @@ class _Search:
         self._history = History(store, benchmark.name, JsonLines(run_dir / CHOICES))
         self._validation = benchmark.problems("validation")
         self._heldout = benchmark.problems("heldout")
+        self._written: dict[str, Any] = {}
         self._best = Best(store, self._contest, self._validation, benchmark.problems("train"))
 
     async def run(self) -> Outcome:
@@ -140,7 +141,9 @@ class _Search:
     def _write_best(self, report: dict[str, Any] | None = None) -> None:
         best = self._best.now
         score = report or {"node": best.node_id, "validation": best.validation.mean, "n": best.validation.n}
-        write_workflow(self._folder, best.state, {"benchmark": self._benchmark.name, **score})
+        if score != self._written:
+            write_workflow(self._folder, best.state, {"benchmark": self._benchmark.name, **score})
+            self._written = score
 
     def _counters(self) -> dict[str, float]:
         return {**self._parts.engine.counters().as_dict(), "editor_calls": float(self._parts.editor.calls)}

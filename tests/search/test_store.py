@@ -85,13 +85,54 @@ def test_a_committed_delta_is_not_replaced(garden, url):
         first, second = trees[1].overlay(), trees[1].overlay()
         garden.add(first, "ay")
         garden.add(second, "az")
-        with pytest.raises(ValueError, match=r"delta 's9' of toy at step 1 is committed already"):
+        with pytest.raises(ValueError, match=r"another delta 's9' of toy at step 1 is committed already"):
             store.put_delta("toy", 1, "s9", second.delta())
         assert contents(store.load_tree("toy", 9)) == contents(trees[1])
         store.put_delta("toy", 2, "s9", first.delta())
         store.put_delta("toy", 2, "s9", second.delta())
         store.commit_step("toy", 2, ["s9"])
         assert garden.names(n.id for n in store.load_tree("toy", 9)) == "abz", "until then the last one counts"
+
+
+def test_writes_together_are_one_transaction_and_may_be_made_twice(garden, url):
+    with Store(url) as store:
+        trees = written(garden, store, 1)
+        overlay = trees[1].overlay()
+        garden.add(overlay, "az")
+
+        def step_2() -> None:
+            with store.together():
+                store.put_delta("toy", 2, "s0", overlay.delta())
+                store.commit_step("toy", 2, ["s0"])
+                store.put_meta("done", 2)
+                assert store.get_meta("done") is None, "not before the end"
+                other = threading.Thread(target=lambda: store.put_meta("beside", "kept"))
+                other.start()
+                other.join()
+
+        def cut_short() -> None:
+            with store.together():
+                store.put_meta("done", 2)
+                raise RuntimeError
+
+        def half_wrong() -> None:
+            with store.together():
+                store.put_meta("done", 2)
+                store.commit_step("toy", 2, ["s9"])
+
+        with pytest.raises(RuntimeError):
+            cut_short()
+        with pytest.raises(KeyError, match="s9"):
+            half_wrong()
+        assert store.get_meta("done") is None, "all or none"
+        step_2()
+        assert (store.get_meta("done"), store.get_meta("beside")) == (2, "kept")
+        assert garden.id("z") in store.load_tree("toy", 2)
+        store.put_meta("done", None)
+        step_2()  # as after a commit whose success nobody heard of
+        assert store.get_meta("done") == 2
+        with store.together():
+            pass
 
 
 def test_forget_after_goes_back_to_the_checkpoint_and_keeps_grades(garden, url):
