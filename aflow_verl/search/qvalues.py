@@ -144,6 +144,8 @@ class QTable(Mapping[str, QValue]):
     def rows(self, node_ids: Sequence[str]) -> NDArray[np.int64]:
         """``row`` of each."""
         if self._extends is None:
+            if len(node_ids) == len(self.ids) and self.ids == tuple(node_ids):
+                return np.arange(len(self.ids))  # an export of the same tree: no need for a look-up of its own
             places = map(self._row_of.get, node_ids, repeat(NO_ROW))
             return np.fromiter(places, dtype=np.int64, count=len(node_ids))
         rows = self._extends.rows(node_ids)

@@ -1,10 +1,11 @@
 import json
+import math
 import pickle
 
 import pytest
 
 from aflow_verl.search.calibration import UNCALIBRATED, Calibration, calibrate
-from aflow_verl.search.qvalues import QSnapshot, QValue, ScoreGroup, calibrated
+from aflow_verl.search.qvalues import NO_ROW, QSnapshot, QTable, QValue, ScoreGroup, calibrated
 
 
 def test_lookup_takes_the_nearest_ancestor_and_says_so():
@@ -99,3 +100,12 @@ def test_calibrated_is_what_the_values_say_of_the_returns():
     assert (snapshot.weights_step, snapshot.gamma, dict(snapshot.values)) == (6, 0.9, values)
     assert snapshot.rank_correlation == snapshot.confidence == pytest.approx(0.8)
     assert snapshot.calibration.count == 4
+
+
+@pytest.mark.parametrize(
+    ("asked", "rows"),
+    [("ab", [0, 1]), ("ba", [1, 0]), ("a", [0]), ("abc", [0, 1, NO_ROW]), ("cb", [NO_ROW, 1]), ("", [])],
+)
+def test_rows_are_found_in_any_order(asked, rows):
+    table = QTable("ab", [0.1, 0.2], [0.3, math.nan], [1, 1])
+    assert table.rows(list(asked)).tolist() == rows == [table.row(node_id) for node_id in asked]
