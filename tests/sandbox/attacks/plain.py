@@ -56,12 +56,9 @@ async def run_plainly(request: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _run_plainly_in(folder: str, request: dict[str, Any]) -> dict[str, Any]:
-    # A measurement of coverage has a thread, and a process with threads may not change its namespaces.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", request["code"]),
         cwd=folder,
-        env=environment,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
