@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.core_algos import register_adv_est
 
 from trainer.gigpo import GigpoResult, gigpo
@@ -41,6 +42,11 @@ def split_key(key: str) -> tuple[str, int, int]:
     """``{uid}_{session}_{index}`` -> (uid, session, index): verl's key of a row, whose index is the step."""
     uid, session, index = key.rsplit("_", 2)
     return uid, int(session), int(index)
+
+
+def real_keys(batch: KVBatchMeta) -> list[str]:
+    """Keys of the batch's rows without verl's padding."""
+    return [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
 
 
 def step_rows(

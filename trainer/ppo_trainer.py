@@ -28,7 +28,7 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from aflow_verl.errors import UserError
 from trainer import checkpoints
-from trainer.advantage import AdvantageContext, advantage_context, split_key, step_rows
+from trainer.advantage import AdvantageContext, advantage_context, real_keys, split_key, step_rows
 from trainer.critic_export import NO_EXPORT, export_values
 from trainer.engines.legal_tokens import LEGAL_MASS
 from trainer.gigpo import gigpo_statistics
@@ -150,7 +150,7 @@ class SearchInTheLoop:
             raise
         started = time.perf_counter()
         self.search.phase("tree and critic export")
-        sessions = {split_key(key)[:2] for key in _real_keys(batch)}
+        sessions = {split_key(key)[:2] for key in real_keys(batch)}
         rows = read_rows(batch) if self._replay_fraction else {}
         metrics.update(self.search.merge(self.global_steps, sorted(sessions), rows))
         metrics.update(self._export_values() if self.use_critic else NO_EXPORT)  # type: ignore[attr-defined]
@@ -207,7 +207,7 @@ class SearchInTheLoop:
     def _update_critic(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         if not self._replay_fraction:
             return super()._update_critic(batch, metrics)  # type: ignore[misc]
-        count = math.ceil(round(self._replay_fraction * len(_real_keys(batch)), 6))  # 0.1 * 30 is a little over 3
+        count = math.ceil(round(self._replay_fraction * len(real_keys(batch)), 6))  # 0.1 * 30 is a little over 3
         rows = self.search.replay(self.global_steps, count)
         replay = CriticReplay(self.critic_wg, rows, self.config)  # type: ignore[attr-defined]
         batch = super()._update_critic(batch, metrics)  # type: ignore[misc]
@@ -261,13 +261,9 @@ def _search_asks_policy(config: DictConfig) -> bool:
     return "rollout" in kinds
 
 
-def _real_keys(batch: KVBatchMeta) -> list[str]:
-    return [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
-
-
 def _legal_mass(batch: KVBatchMeta) -> dict[str, float]:
     """Mean unrestricted probability of the legal sets that left a choice; 1.0 where nothing was restricted."""
-    data = tq.kv_batch_get(keys=_real_keys(batch), partition_id=batch.partition_id, select_fields=[LEGAL_MASS])
+    data = tq.kv_batch_get(keys=real_keys(batch), partition_id=batch.partition_id, select_fields=[LEGAL_MASS])
     if LEGAL_MASS not in data:
         return {"policy/legal_mass": 1.0}
     # The first restricted position is the choice; a forced end-of-turn token after it is none.

@@ -24,7 +24,7 @@ from verl.utils import tensordict_utils as tu
 from verl.workers.utils.padding import response_from_nested
 
 from aflow_verl.search.replay import ReplayRow
-from trainer.advantage import split_key
+from trainer.advantage import real_keys, split_key
 
 PADDING = ReplayRow((0,), (0,), 0.0)
 """Its response is masked, so it adds nothing to the loss."""
@@ -58,7 +58,7 @@ def sizes(rows: int, largest: int, unit: int) -> Sizes:
 
 def read_rows(batch: KVBatchMeta) -> dict[tuple[str, int, int], ReplayRow]:
     """(uid, session, t) -> each distinct real row of a batch, with what the critic was trained towards."""
-    keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
+    keys = real_keys(batch)
     fields = ["prompts", "responses", "returns"]
     data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
     columns = [data[name].unbind() for name in fields]
