@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, Literal
-
-import numpy as np
-
-from aflow_verl.search import sampling
-
-Outcome = Literal["helped", "hurt", "same", "invalid"]
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +44,6 @@ class ExperienceRecord:
         """Paired gain, after - before; None for an invalid reply."""
         return None if self.after is None else self.after - self.before
 
-    @property
-    def outcome(self) -> Outcome:
-        if self.gain is None:
-            return "invalid"
-        return "helped" if self.gain > 0 else "hurt" if self.gain < 0 else "same"
-
-    @property
-    def line(self) -> str:
-        """What a prompt shows of it, e.g. ``+0.17 [-0.05, +0.39] on 6 problems: insert Programmer``."""
-        if self.gain is None:
-            return f"not usable: {self.modification}"
-        bounds = "" if self.interval is None else f" [{self.interval[0]:+.2f}, {self.interval[1]:+.2f}]"
-        return f"{self.gain:+.2f}{bounds} on {self.problems} problems: {self.modification}"
-
     def to_json(self) -> dict[str, Any]:
         """JSON-able form for storage."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -74,16 +54,6 @@ class ExperienceRecord:
         interval = data["interval"]
         frozen = {"operators": tuple(data["operators"]), "interval": None if interval is None else tuple(interval)}
         return cls(**{**data, **frozen})
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What a prompt shows of the edits of one node."""
-
-    helped: tuple[ExperienceRecord, ...]
-    """Largest gain first."""
-    hurt: tuple[ExperienceRecord, ...]
-    """Largest loss first."""
 
 
 class ExperiencePool:
@@ -110,34 +80,6 @@ class ExperiencePool:
         """A pool with these records after the present ones."""
         return ExperiencePool((*self._records, *records))
 
-    def query(
-        self,
-        *,
-        node: str | None = None,
-        operator: str | None = None,
-        outcome: Outcome | None = None,
-        min_after: float | None = None,
-    ) -> tuple[ExperienceRecord, ...]:
-        """Records of edits of ``node``, whose child uses ``operator``, with this outcome, scoring ``min_after`` or
-        more; None asks for any."""
-        records = self._records if node is None else self._by_parent.get(node, ())
-        return tuple(
-            record
-            for record in records
-            if (operator is None or operator in record.operators)
-            and (outcome is None or record.outcome == outcome)
-            and (min_after is None or (record.after is not None and record.after >= min_after))
-        )
-
-    def shown(self, node: str, limit: int = 3) -> Shown:
-        """The edits of this node that helped and hurt most, at most ``limit`` of each, each edit once (its latest
-        record)."""
-        latest = {record.modification: record for record in self.query(node=node)}
-        ranked = sorted(latest.values(), key=lambda record: record.gain or 0.0)
-        helped = [record for record in reversed(ranked) if record.outcome == "helped"]
-        hurt = [record for record in ranked if record.outcome == "hurt"]
-        return Shown(tuple(helped[:limit]), tuple(hurt[:limit]))
-
-    def sample(self, how: str, size: int, rng: np.random.Generator) -> tuple[ExperienceRecord, ...]:
-        """At most ``size`` different records, by a rule of ``sampling.SAMPLERS``."""
-        return sampling.sample(how, self._records, size, rng)
+    def edits_of(self, node: str) -> tuple[ExperienceRecord, ...]:
+        """Records of edits of this node."""
+        return self._by_parent.get(node, ())

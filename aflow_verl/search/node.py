@@ -8,25 +8,14 @@ from dataclasses import dataclass, field, fields
 
 from aflow_verl.workflow.state import WorkflowState
 
-KAPPA = 2.0
-"""Weight of the prior mean, in problems. Small beside a row's problems (6 and more), so measurements soon rule, and
-enough that one lucky problem does not put a new node on top."""
-
 ROOT_PRIOR_MEAN = 0.5
-"""Prior mean score of the root: the middle of the range, nothing being known."""
-
-
-def posterior_mean(grades: Mapping[str, float], prior_mean: float) -> float:
-    """X = (sum of grades + KAPPA * prior_mean) / (n + KAPPA), in [0, 1]; the prior mean where n = 0.
-
-    The sum is exactly rounded, so that X does not depend on the order in which grades came in.
-    """
-    return (math.fsum(grades.values()) + KAPPA * prior_mean) / (len(grades) + KAPPA)
+"""Believed of a score of which nothing is known: the middle of the range."""
+NO_WEIGHTS: Mapping[str, float] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One workflow, its scores, and how it came to be. Raises ValueError for a score or log-probability not finite."""
+    """One workflow, its grades, and how it came to be. Raises ValueError for a score or log-probability not finite."""
 
     id: str
     """``state.hash``."""
@@ -37,8 +26,10 @@ class Node:
     """The action that made it from its first parent: an edit key, or the modification text."""
     grades: Mapping[str, float] = field(default_factory=dict)
     """Problem id -> score in [0, 1]; every problem that the node was ever graded on. Never written to."""
-    prior_mean: float = ROOT_PRIOR_MEAN
-    """The parent's posterior mean when this node was made."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Problem id -> weight of that grade, where problems were drawn unequally (``env.problems``); 1 where missing."""
+    prior_mean: float | None = None
+    """Score that somebody else gave it, such as the AFlow workspace that it comes from; counts until it is graded."""
     logprob: float | None = None
     """Length-normalised log-probability (nats per token) of the action under the policy that chose it."""
     visits: int = 0
@@ -51,31 +42,28 @@ class Node:
     """Which episode, import or search made it."""
     depth: int = 0
     """Edges from the root along first parents."""
-    response_ids: tuple[int, ...] = ()
-    """Token ids of the reply that made it, up to and including the end of turn; empty where unknown."""
-    posterior_mean: float = field(init=False)
-    """X, see the function of the same name."""
+    failures: tuple[str, ...] = ()
+    """Problems that it failed when it was graded last, as a prompt shows them."""
+    mean: float = field(init=False)
+    """Plain mean score, what AFlow ranks by; without grades the prior mean, or the middle of the range."""
 
     def __post_init__(self) -> None:
-        mean = posterior_mean(self.grades, self.prior_mean)
-        if not math.isfinite(mean) or (self.logprob is not None and not math.isfinite(self.logprob)):
+        mean = ROOT_PRIOR_MEAN if self.prior_mean is None else self.prior_mean
+        if self.grades:  # exactly rounded, so that the order in which grades came in does not matter
+            mean = math.fsum(self.grades.values()) / len(self.grades)
+        others = (self.prior_mean or 0.0, self.logprob or 0.0, sum(self.weights.values()))
+        if not all(map(math.isfinite, (mean, *others))):
             raise ValueError(f"node {self.id}: grades and log-probability must be finite")
-        object.__setattr__(self, "posterior_mean", mean)
+        object.__setattr__(self, "mean", mean)
 
     def visited(self, *, edited: bool) -> Node:
-        """The node with one visit more. Backing up makes many of these, so what did not change is copied, not checked
-        and summed up again."""
+        """The node with one visit more. Backing up makes many of these, so they are copied without a check."""
         twin = object.__new__(Node)
         for name in _COPIED:
             object.__setattr__(twin, name, getattr(self, name))
         object.__setattr__(twin, "visits", self.visits + 1)
         object.__setattr__(twin, "edits", self.edits + edited)
         return twin
-
-    @property
-    def mean(self) -> float:
-        """Plain mean score, what AFlow ranks by; the prior mean where there are no grades."""
-        return math.fsum(self.grades.values()) / len(self.grades) if self.grades else self.prior_mean
 
 
 _COPIED = tuple(f.name for f in fields(Node) if f.name not in ("visits", "edits"))

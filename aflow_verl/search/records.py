@@ -23,10 +23,13 @@ class NodeRecord:
     state: WorkflowState
     action: str
     grades: Mapping[str, float]
-    prior_mean: float
-    """Posterior mean of the parent when the node was made."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Of grades on problems that were drawn unequally; 1 where missing."""
+    failures: tuple[str, ...] = ()
+    """Problems that it failed, as a prompt shows them."""
+    prior_mean: float | None = None
+    """Score that an imported workflow came with."""
     logprob: float | None = None
-    response_ids: tuple[int, ...] = ()
     origin: str = ""
 
 
@@ -49,10 +52,12 @@ class TriedRecord:
 
 @dataclass(frozen=True, slots=True)
 class GradeRecord:
-    """Scores of a known node on problems that it had no score on."""
+    """Scores of a known node on problems that it had no score on, and what it failed when it was graded last."""
 
     node_id: str
     grades: Mapping[str, float]
+    weights: Mapping[str, float] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,8 @@ _KINDS: dict[str, type[Record]] = {
     "visit": VisitRecord,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
+_RETIRED = ("response_ids",)
+"""Fields of records that earlier versions wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +120,7 @@ def _record_to_json(record: Record) -> dict[str, Any]:
 
 
 def _record_from_json(data: Mapping[str, Any]) -> Record:
-    values = {name: _frozen(value) for name, value in data.items() if name not in ("kind", "state")}
+    values = {name: _frozen(value) for name, value in data.items() if name not in ("kind", "state", *_RETIRED)}
     if "state" in data:
         values["state"] = state_from_json(data["state"])
     return _KINDS[data["kind"]](**values)

@@ -15,8 +15,10 @@ class ReplayRow:
     prompt_ids: tuple[int, ...]
     response_ids: tuple[int, ...]
     """End of turn included."""
-    target: float
-    """The step return that the critic was trained towards, on every response token."""
+    v: float
+    """The critic's target at the last prompt token (``targets.RowTarget``)."""
+    q: float
+    """Its target at the last trained position of the response."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ its action still counts as tried. Iteration is in the order of insertion, hence 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from aflow_verl.search.columns import Columns
-from aflow_verl.search.node import ROOT_PRIOR_MEAN, Node
+from aflow_verl.search.estimates import Known
+from aflow_verl.search.gains import PairedGain, paired_gain
+from aflow_verl.search.node import NO_WEIGHTS, Node
 from aflow_verl.search.records import (
     EdgeRecord,
     GradeRecord,
@@ -33,12 +34,15 @@ class Tree(TreeView):
     def __init__(
         self,
         root_id: str,
-        nodes: dict[str, Node | None],
+        nodes: dict[str, Node],
         children: dict[str, tuple[str, ...]],
         parents: dict[str, tuple[str, ...]],
         tried: dict[str, frozenset[str]],
+        gains: dict[str, PairedGain],
+        known: Known | None = None,
     ) -> None:
-        super().__init__(root_id, Layer(nodes), Layer(children), Layer(parents), Layer(tried))
+        layers = (Layer(nodes), Layer(children), Layer(parents), Layer(tried), Layer(gains))
+        super().__init__(root_id, *layers, known)
 
     @classmethod
     def seed(
@@ -46,22 +50,26 @@ class Tree(TreeView):
         state: WorkflowState,
         grades: Mapping[str, float] = NO_GRADES,
         *,
-        prior_mean: float = ROOT_PRIOR_MEAN,
+        prior_mean: float | None = None,
         origin: str = "seed",
     ) -> Tree:
         """A tree of one workflow."""
-        return cls._of_one(Node(state.hash, None, state, grades=dict(grades), prior_mean=prior_mean, origin=origin))
+        root = Node(state.hash, None, state, grades=dict(grades), prior_mean=prior_mean, origin=origin)
+        return cls(root.id, {root.id: root}, {}, {}, {}, {})
 
-    @classmethod
-    def _of_one(cls, root: Node) -> Tree:
-        return cls(root.id, {root.id: root}, {}, {}, {})
-
-    def alone(self, node_id: str) -> Tree:
-        """The tree in which this node is the root and nothing was tried yet; its scores and prior mean stay.
+    def alone(self, node_id: str, *, tried: bool = False) -> Tree:
+        """The tree of this node without its surroundings; its grades and its X stay.
 
         What an overlay on it adds merges into the tree that the node came from.
+
+        Args:
+            tried: whether what was tried on the node counts as tried; else nothing was.
         """
-        return self._of_one(replace(self[node_id], parent_id=None, visits=0, edits=0, depth=0))
+        node = replace(self[node_id], parent_id=None, visits=0, edits=0, depth=0)
+        remembered = {node_id: self.tried(node_id)} if tried else {}
+        estimates = self.estimates()
+        known = Known(estimates.x[node_id], estimates.noise, estimates.tau)
+        return Tree(node_id, {node_id: node}, {}, {}, remembered, {}, known)
 
     def overlay(self, *, step: int = 0, origin: str = "") -> Overlay:
         """A private copy-on-write layer. ``step`` and ``origin`` are written on the nodes that it adds."""
@@ -70,8 +78,8 @@ class Tree(TreeView):
     def merged(self, deltas: Iterable[TreeDelta], step: int) -> Tree:
         """The tree after these deltas, replayed in the order given; new nodes carry ``step``.
 
-        A node that is known already keeps its first parent, prior and log-probability and gets the union of the
-        grades (the first score on a problem stays); visits add up. Raises KeyError for a delta about unknown nodes.
+        A node that is known already keeps its first parent and log-probability and gets the union of the grades (the
+        first score on a problem stays); visits add up. Raises KeyError for a delta about unknown nodes.
         """
         overlay = self.overlay(step=step)
         for delta in deltas:
@@ -90,8 +98,9 @@ class Overlay(TreeView):
             Layer(base._children.base),
             Layer(base._parents.base),
             Layer(base._tried.base),
+            Layer(base._gains.base),
+            base.known,
         )
-        self._base = base
         self.step = step
         self.origin = origin
         self._log: list[Record] = []
@@ -103,15 +112,15 @@ class Overlay(TreeView):
         action: str,
         grades: Mapping[str, float] = NO_GRADES,
         *,
+        weights: Mapping[str, float] = NO_WEIGHTS,
+        failures: tuple[str, ...] = (),
         logprob: float | None = None,
-        response_ids: tuple[int, ...] = (),
     ) -> Node:
         """The workflow that ``action`` made from ``parent_id``, as a node; the action counts as tried.
 
         A workflow that is known already is not added again: its node gets the edge, unless that would close a cycle
         (or it is the parent itself), and those of the grades that it lacks.
         """
-        parent = self[parent_id]
         node_id = state.hash
         if node_id not in self:
             return self._add_node(
@@ -121,23 +130,38 @@ class Overlay(TreeView):
                     state=state,
                     action=action,
                     grades=dict(grades),
-                    prior_mean=parent.posterior_mean,
+                    weights=dict(weights),
+                    failures=failures,
                     logprob=logprob,
-                    response_ids=response_ids,
                     origin=self.origin,
                 )
             )
         self._add_edge(EdgeRecord(parent_id, node_id, action))
-        return self.add_grades(node_id, grades)
+        return self.add_grades(node_id, grades, weights=weights, failures=failures)
 
-    def add_grades(self, node_id: str, grades: Mapping[str, float]) -> Node:
-        """Adds the scores on problems that the node has none on; what is known stays. Returns the node as it is now."""
+    def add_grades(
+        self,
+        node_id: str,
+        grades: Mapping[str, float],
+        *,
+        weights: Mapping[str, float] = NO_WEIGHTS,
+        failures: tuple[str, ...] | None = None,
+    ) -> Node:
+        """Adds the scores on problems that the node has none on; what is known stays. Returns the node as it is now.
+
+        Args:
+            weights: of these grades; 1 where missing.
+            failures: the problems that it failed now; None leaves them as they are.
+        """
         node = self[node_id]
+        shown = node.failures if failures is None else failures
         fresh = {problem: score for problem, score in grades.items() if problem not in node.grades}
-        if not fresh:
+        if not fresh and shown == node.failures:
             return node
-        self._log.append(GradeRecord(node_id, fresh))
-        return self._put(replace(node, grades={**node.grades, **fresh}))
+        heavier = {problem: weights[problem] for problem in fresh if problem in weights}
+        self._log.append(GradeRecord(node_id, fresh, heavier, shown))
+        whole = {**node.grades, **fresh}
+        return self._put(replace(node, grades=whole, weights={**node.weights, **heavier}, failures=shown))
 
     def mark_tried(self, node_id: str, action: str) -> None:
         """Remembers an action that made no node: an invalid reply, or one that changed nothing."""
@@ -164,8 +188,15 @@ class Overlay(TreeView):
 
     def frozen(self) -> Tree:
         """This overlay and what it stands on as one snapshot."""
-        layers = (self._nodes.merged(), self._children.merged(), self._parents.merged(), self._tried.merged())
-        return Tree(self.root_id, *layers)
+        return Tree(
+            self.root_id,
+            self._nodes.merged(),
+            self._children.merged(),
+            self._parents.merged(),
+            self._tried.merged(),
+            self._gains.merged(),
+            self.known,
+        )
 
     def apply(self, record: Record) -> None:
         """Replays one record of another overlay. Raises KeyError if it is about nodes that this tree lacks."""
@@ -174,13 +205,13 @@ class Overlay(TreeView):
                 self._add_node(record)
             case NodeRecord():
                 self._add_edge(EdgeRecord(record.parent_id, record.node_id, record.action))
-                self.add_grades(record.node_id, record.grades)
+                self.add_grades(record.node_id, record.grades, weights=record.weights, failures=record.failures or None)
             case EdgeRecord():
                 self._add_edge(record)
             case TriedRecord():
                 self.mark_tried(record.node_id, record.action)
             case GradeRecord():
-                self.add_grades(record.node_id, record.grades)
+                self.add_grades(record.node_id, record.grades, weights=record.weights, failures=record.failures)
             case VisitRecord():
                 self.visit(record.node_id)
 
@@ -195,12 +226,13 @@ class Overlay(TreeView):
                 state=record.state,
                 action=record.action,
                 grades=record.grades,
+                weights=record.weights,
                 prior_mean=record.prior_mean,
                 logprob=record.logprob,
                 step=self.step,
                 origin=record.origin,
                 depth=parent.depth + 1,
-                response_ids=record.response_ids,
+                failures=record.failures,
             )
         )
 
@@ -216,9 +248,6 @@ class Overlay(TreeView):
         self._children.own[parent_id] = (*self.children(parent_id), child_id)
         self._parents.own[child_id] = (*self.parents(child_id), parent_id)
         self._remember(parent_id, action)
-        known = self.find(child_id)
-        if known is not None and parent_id in self._fans:
-            self._fans[parent_id].put(known)
 
     def _closes_cycle(self, parent_id: str, child_id: str) -> bool:
         """True if the child is the parent or one of its ancestors along any edges."""
@@ -237,39 +266,17 @@ class Overlay(TreeView):
         self._tried.own[node_id] = self.tried(node_id) | {action}
 
     def _put(self, node: Node) -> Node:
-        """Here and in ``_count`` nodes change, and the columns with them."""
+        """Here grades change, and with them the gain of the node over its parent, and those of its children over it."""
         self._nodes.own[node.id] = node
-        for columns in self._columns_with(node.id):
-            columns.put(node)
+        self._estimates = None
+        if node.parent_id is not None and node.grades:
+            self._gains.own[node.id] = paired_gain(node, self[node.parent_id])
+        for child_id in self.children(node.id):
+            child = self[child_id]
+            if child.parent_id == node.id:
+                self._gains.own[child_id] = paired_gain(child, node)
         return node
 
     def _count(self, node: Node) -> None:
         """``_put`` where nothing but the visits changed."""
         self._nodes.own[node.id] = node
-        for columns in self._columns_with(node.id):
-            columns.count(node)
-
-    def _columns_with(self, node_id: str) -> Iterator[Columns]:
-        if self._columns is not None:
-            yield self._columns
-        for holder in (node_id, *self.parents(node_id)):
-            if (fan := self._fans.get(holder)) is not None:
-                yield fan
-
-    def _new_fan(self, node_id: str) -> Columns:
-        """That of the snapshot with what is different here."""
-        if node_id not in self._base:
-            return super()._new_fan(node_id)
-        fan = self._base.fan(node_id).copy()
-        own = self._nodes.own
-        for changed in (node_id, *self.children(node_id)):
-            if changed in own or changed not in fan.index:
-                fan.put(self[changed])
-        return fan
-
-    def _new_columns(self) -> Columns:
-        columns = self._base.columns().copy()
-        for node in self._nodes.own.values():
-            if node is not None:
-                columns.put(node)
-        return columns

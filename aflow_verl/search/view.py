@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
-from aflow_verl.search.columns import Columns
+from aflow_verl.search.estimates import Estimates, Known, estimate
+from aflow_verl.search.gains import NOT_COMPARED, PairedGain
 from aflow_verl.search.node import Node
 
 V = TypeVar("V")
@@ -35,48 +36,47 @@ class TreeView:
     def __init__(
         self,
         root_id: str,
-        nodes: Layer[Node | None],
+        nodes: Layer[Node],
         children: Layer[tuple[str, ...]],
         parents: Layer[tuple[str, ...]],
         tried: Layer[frozenset[str]],
+        gains: Layer[PairedGain],
+        known: Known | None = None,
     ) -> None:
+        """``known``: what the tree that this one is a part of says; None for a whole tree."""
         self.root_id = root_id
+        self.known = known
         self._nodes = nodes
         self._children = children
         self._parents = parents
         self._tried = tried
-        self._fans: dict[str, Columns] = {}
-        self._columns: Columns | None = None
+        self._gains = gains
+        self._estimates: Estimates | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the columns, which are quickly made again."""
-        return {**self.__dict__, "_fans": {}, "_columns": None}
+        """Without the estimates, which are quickly made again."""
+        return {**self.__dict__, "_estimates": None}
 
-    def fan(self, node_id: str) -> Columns:
-        """The candidates at a node side by side: itself, then its children."""
-        found = self._fans.get(node_id)
-        if found is None:
-            found = self._fans[node_id] = self._new_fan(node_id)
-        return found
+    def estimates(self) -> Estimates:
+        """X of every node, by all grades of the tree; made anew after a change of grades."""
+        if self._estimates is None:
+            self._estimates = estimate(self, self._gains.merged(), self.known)
+        return self._estimates
 
-    def columns(self) -> Columns:
-        """All nodes side by side, in the order of ``__iter__``."""
-        if self._columns is None:
-            self._columns = self._new_columns()
-        return self._columns
+    def gain(self, node_id: str) -> PairedGain:
+        """The paired gain of a node over its first parent."""
+        return self._gains.get(node_id, NOT_COMPARED)
 
-    def _new_fan(self, node_id: str) -> Columns:
-        return Columns((self[i] for i in (node_id, *self.children(node_id))), at=node_id)
-
-    def _new_columns(self) -> Columns:
-        return Columns(self)
+    def x(self, node_id: str) -> float:
+        """Believed score of a node."""
+        return self.estimates().x[node_id]
 
     @property
     def root(self) -> Node:
         return self[self.root_id]
 
     def find(self, node_id: str) -> Node | None:
-        return self._nodes.get(node_id, None)
+        return self._nodes.own.get(node_id) or self._nodes.base.get(node_id)
 
     def __getitem__(self, node_id: str) -> Node:
         node = self.find(node_id)
@@ -89,10 +89,12 @@ class TreeView:
 
     def __iter__(self) -> Iterator[Node]:
         """All nodes, in the order in which they came."""
-        for node_id in self._nodes.base:
-            yield self[node_id]
-        for node_id in self.new_ids():
-            yield self[node_id]
+        base, own = self._nodes.base, self._nodes.own
+        for node_id, node in base.items():
+            yield own.get(node_id, node)
+        for node_id, node in own.items():
+            if node_id not in base:
+                yield node
 
     def __len__(self) -> int:
         return len(self._nodes.base) + len(self.new_ids())
@@ -100,13 +102,6 @@ class TreeView:
     def new_ids(self) -> tuple[str, ...]:
         """Nodes that this overlay added; none in a snapshot."""
         return tuple(node_id for node_id in self._nodes.own if node_id not in self._nodes.base)
-
-    def is_new(self, node_id: str) -> bool:
-        return node_id in self._nodes.own and node_id not in self._nodes.base
-
-    def known_before(self, ids: Collection[str]) -> Iterator[bool]:
-        """Which of these nodes the snapshot has, that is, which this overlay did not add."""
-        return map(self._nodes.base.__contains__, ids)
 
     def children(self, node_id: str) -> tuple[str, ...]:
         """Ids of the workflows made from this one, by a first edge or a later one, in order of discovery."""
@@ -127,25 +122,11 @@ class TreeView:
             yield parent_id
             parent_id = self[parent_id].parent_id
 
-    def path(self, node_id: str) -> tuple[str, ...]:
-        """Ids from the root to the node, both included, along first parents."""
-        return (*reversed(tuple(self.ancestors(node_id))), node_id)
-
-    def descendants(self, node_id: str) -> Iterator[str]:
-        """Ids of everything below the node, along all edges, each once, depth first."""
-        seen = {node_id}
-        stack = list(reversed(self.children(node_id)))
-        while stack:
-            found = stack.pop()
-            if found not in seen:
-                seen.add(found)
-                yield found
-                stack.extend(reversed(self.children(found)))
+    def ranked(self) -> list[Node]:
+        """All workflows, the one believed best first: by ``Estimates.safe``, the earlier of equals first."""
+        safe = self.estimates().safe
+        return [self[node_id] for node_id in sorted(safe, key=safe.__getitem__, reverse=True)]
 
     def best(self) -> Node:
-        """The node of highest posterior mean; the earliest of equals."""
-        return max(self, key=lambda node: node.posterior_mean)
-
-    def subtree_best(self, node_id: str) -> float:
-        """Highest posterior mean of the node and everything below it. Cost: the size of that part."""
-        return max(self[found].posterior_mean for found in (node_id, *self.descendants(node_id)))
+        """The first of ``ranked``."""
+        return self.ranked()[0]

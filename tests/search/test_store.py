@@ -8,7 +8,7 @@ import pytest
 
 from aflow_verl.errors import StorageError, UserError
 from aflow_verl.search.experience import ExperienceRecord
-from aflow_verl.search.qvalues import QSnapshot, QValue
+from aflow_verl.search.qvalues import QSnapshot
 from aflow_verl.search.store import Store
 from aflow_verl.types import Grade
 
@@ -34,7 +34,7 @@ def written(garden, store: Store, steps: int) -> list:
         store.commit_step("toy", step, ["s9", "s10"])
         tree = tree.merged([first.delta(), second.delta()], step)
         trees.append(tree)
-        store.put_q(step, QSnapshot(step, {garden.id("a"): QValue(step / 10, None, step)}))
+        store.put_q(step, QSnapshot(step, {garden.id("a"): step / 10}))
         store.put_experience("toy", [experience(step)])
     return trees
 
@@ -155,7 +155,7 @@ def test_q_and_experience_as_of_a_step(garden, url):
     with Store(url) as store:
         written(garden, store, 3)
         assert store.get_q(0) is None
-        assert store.get_q(2) == QSnapshot(2, {garden.id("a"): QValue(0.2, None, 2)})
+        assert store.get_q(2) == QSnapshot(2, {garden.id("a"): 0.2})
         store.put_experience("toy", [experience(3), experience(3, "other")])
         assert [(r.step, r.modification) for r in store.load_experience("toy", 3)] == [
             (1, "vote"),

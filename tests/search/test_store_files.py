@@ -7,7 +7,7 @@ import pytest
 
 from aflow_verl.errors import StorageError, UserError
 from aflow_verl.search.experience import ExperienceRecord
-from aflow_verl.search.qvalues import QSnapshot, QValue
+from aflow_verl.search.qvalues import QSnapshot
 from aflow_verl.search.storage import database
 from aflow_verl.search.storage.tables import SCHEMA_VERSION
 from aflow_verl.search.store import Store
@@ -159,7 +159,7 @@ def version_1(garden, path) -> Path:
         store.put_delta("toy", 1, "s0", overlay.delta())
         store.commit_step("toy", 1, ["s0"])
         store.put_delta("toy", 2, "s0", overlay.delta())
-        store.put_q(1, QSnapshot(1, {garden.id("a"): QValue(0.25, None, 1)}))
+        store.put_q(1, QSnapshot(1, {garden.id("a"): 0.25}))
         store.put_grades("w", "m", [Grade("p0", 1.0, "42", "boom", 3, 0.25), Grade("p1", 0.0)])
         store.put_experience("toy", [ExperienceRecord("a", "b", "vote", 0.5, 0.75, 6, (-0.2, 0.7), step=1)])
         store.put_meta("best", {"node": "x"})
@@ -176,7 +176,7 @@ def version_1(garden, path) -> Path:
 
 def check_migrated(garden, store: Store) -> None:
     assert garden.names(node.id for node in store.load_tree("toy", 9)) == "ab"
-    assert store.get_q(9) == QSnapshot(1, {garden.id("a"): QValue(0.25, None, 1)})
+    assert store.get_q(9) == QSnapshot(1, {garden.id("a"): 0.25})
     assert store.get_grades("w", "m", ["p0", "p1"]) == {
         "p0": Grade("p0", 1.0, "42", "boom", 3, 0.25),
         "p1": Grade("p1", 0.0),
@@ -189,7 +189,7 @@ def test_an_older_file_is_migrated_and_kept(garden, version_1):
     before = version_1.read_bytes()
     with Store(version_1, "mine") as store:
         [notice] = store.notices
-        assert notice.endswith("migrated from store schema 1 to 3; tree.sqlite.schema-1 is as it was")
+        assert notice.endswith("migrated from store schema 1 to 4; tree.sqlite.schema-1 is as it was")
         check_migrated(garden, store)
         store.commit_step("toy", 2, ["s0"])
         store.put_experience("toy", list(store.load_experience("toy", 1)))

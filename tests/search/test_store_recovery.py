@@ -5,6 +5,7 @@ import os
 import random
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -286,3 +287,12 @@ def test_pages_that_lead_round_in_a_circle_end(monkeypatch):
     monkeypatch.setattr(recovery, "sound", lambda table, row: True)
     monkeypatch.setattr(recovery, "scan", lambda connection, table, backwards: iter(lambda: row, None))
     assert recovery._readable(None, table) == ([row], False)
+
+
+def test_rounds_that_end_together_may_copy_the_store_at_once(tmp_path: Path) -> None:
+    with Store(tmp_path / "tree.sqlite") as store, ThreadPoolExecutor(8) as pool:
+        store.put_meta("key", "value")
+        for done in [pool.submit(store.keep_good_copy) for _ in range(40)]:
+            done.result()
+    assert not list(tmp_path.glob("*copying*"))
+    assert (tmp_path / "tree.sqlite.good").stat().st_size > 0

@@ -12,7 +12,7 @@ from aflow_verl.search.store import Store
 def rows(step: int, count: int = 2) -> dict[ReplayKey, ReplayRow]:
     return {
         ReplayKey(step, f"row0/session{k}/0", k / 4, None if k else 0.5): ReplayRow(
-            (step, 7, 151_643), (k, 2), step + k / 8
+            (step, 7, 151_643), (k, 2), step + k / 8, step - k / 8
         )
         for k in range(count)
     }
@@ -74,6 +74,23 @@ def test_a_file_of_version_2_gets_the_table(version_2):
         assert store.replay_keys(9) == []
         filled(store, 1)
         assert store.replay_keys(9) == [*rows(1)]
+
+
+def test_rows_with_one_target_are_dropped(tmp_path):
+    path = tmp_path / "tree.sqlite"
+    with Store(path) as store:
+        store.put_meta("best", 1)
+        filled(store, 1)
+    raw = sqlite3.connect(path)
+    raw.executescript(
+        "ALTER TABLE replay DROP COLUMN v; ALTER TABLE replay RENAME COLUMN q TO target; PRAGMA user_version = 3;"
+    )
+    raw.close()
+    with Store(path) as store:
+        assert store.get_meta("best") == 1
+        assert store.replay_keys(9) == []
+        filled(store, 1)
+        assert store.load_replay([*rows(1)]) == [*rows(1).values()]
 
 
 def test_rows_of_a_damaged_file_are_restored_with_the_rest(tmp_path):

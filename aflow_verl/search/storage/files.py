@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from glob import escape
@@ -79,7 +80,8 @@ def scan(connection: sqlite3.Connection, table: Table, *, backwards: bool = Fals
 
 def copy(source: Path, target: Path) -> None:
     """A copy of the state of one moment, checked, which appears whole; others may write meanwhile."""
-    unfinished = beside(target, f"{_COPYING}{os.getpid()}")
+    # Several tasks of a process may copy at once, each in a thread of its own.
+    unfinished = beside(target, f"{_COPYING}{os.getpid()}-{threading.get_ident()}")
     try:
         with named(str(source)):
             old, new = sqlite3.connect(source, timeout=BUSY_SECONDS), sqlite3.connect(unfinished)

@@ -100,6 +100,12 @@ def _two_to_three(connection: Connection, run: str) -> None:
     tables.replay.create(connection)
 
 
+def _three_to_four(connection: Connection, run: str) -> None:
+    """The critic has two targets a row. Rows with one are dropped: it meant something else, and new rows come soon."""
+    tables.replay.drop(connection)
+    tables.replay.create(connection)
+
+
 _OF_TWO = (tables.meta, tables.grades, tables.roots, tables.deltas, tables.qvalues, tables.experience)
 """The tables of version 2, which are as they were."""
-MIGRATIONS: Mapping[int, Callable[[Connection, str], None]] = {1: _one_to_two, 2: _two_to_three}
+MIGRATIONS: Mapping[int, Callable[[Connection, str], None]] = {1: _one_to_two, 2: _two_to_three, 3: _three_to_four}

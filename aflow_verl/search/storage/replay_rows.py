@@ -23,7 +23,8 @@ def replay_rows(run: str, rows: Mapping[ReplayKey, ReplayRow]) -> list[Row]:
                 "origin": key.origin,
                 "after": key.after,
                 "surprise": key.surprise,
-                "target": row.target,
+                "v": row.v,
+                "q": row.q,
                 "prompt_ids": json.dumps(row.prompt_ids),
                 "response_ids": json.dumps(row.response_ids),
             },
@@ -41,12 +42,14 @@ def read_keys(connection: Connection, run: str, up_to_step: int) -> list[ReplayK
 
 def read_rows(connection: Connection, run: str, keys: Iterable[ReplayKey]) -> list[ReplayRow]:
     """The rows of these keys, in their order; nothing for one that is gone."""
-    query = select(replay.c.prompt_ids, replay.c.response_ids, replay.c.target).where(replay.c.run == run)
+    columns = (replay.c.prompt_ids, replay.c.response_ids, replay.c.v, replay.c.q)
+    query = select(*columns).where(replay.c.run == run)
     found = []
     for key in keys:
         row = connection.execute(query.where(replay.c.step == key.step, replay.c.origin == key.origin)).one_or_none()
         if row is not None:
-            found.append(ReplayRow(tuple(json.loads(row.prompt_ids)), tuple(json.loads(row.response_ids)), row.target))
+            prompt_ids, response_ids = json.loads(row.prompt_ids), json.loads(row.response_ids)
+            found.append(ReplayRow(tuple(prompt_ids), tuple(response_ids), row.v, row.q))
     return found
 
 

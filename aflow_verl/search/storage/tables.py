@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, Table, Text, UniqueConstraint
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 metadata = MetaData()
 
@@ -88,7 +88,8 @@ replay = Table(
     _key("run"),
     _step(key=True),
     _key("origin"),
-    Column("target", Double, nullable=False),
+    Column("v", Double, nullable=False),
+    Column("q", Double, nullable=False),
     Column("after", Double),
     Column("surprise", Double),
     _checksum(),
