@@ -1,11 +1,33 @@
 """verl's V1 PPO trainer with the search in the loop; the only file that subclasses it.
 
-The mixin adds to a training step of verl's: GiGPO's step data in the advantage, the legal mass of restricted rows, rows
-of earlier episodes for the critic, the merge of the step's episodes into the shared tree, and the critic's values for
-every node of it, before the checkpoint of that step is written. It holds no assumption about when rollouts run, so that
-verl's asynchronous modes can be given it as well; ``AflowSyncTrainer`` is the synchronous one.
+``SearchInTheLoop`` overrides these hooks, in the order in which verl calls them (-: verl's own, for orientation):
 
-What it relies on in verl is pinned by ``tests/trainer/test_verl_contract.py``.
+    hook                       what it does here
+    _build_replay_buffer       episodes are looked for more often
+    _setup                     the critic's loss is set: two positions a reply
+      _init_resource_pool_mgr  our workers
+      _load_checkpoint         only whole checkpoints count
+    on_init_end                weights go to the rollout; the search goes back to the checkpoint's step
+    fit
+      on_train_begin           metrics.jsonl
+      step                     -- one training step
+        _fetch_one_gen_batch   remembers the order of the prompts; episodes begin
+        - replay_buffer.sample waits for the episodes
+        on_sample_end          the search no longer asks the policy; a user's mistake ends the run
+        _balance_batch         rows in a fixed order, padding spread over the mini-batches
+        _compute_old_log_prob  the legal mass of restricted rows
+        - _compute_ref_log_prob, _compute_values
+        _compute_advantage     episodes are merged into the shared tree, which says what each row was worth; GiGPO
+        _update_critic         rows of earlier episodes as well; how far it moved
+        _update_actor          how far it moved
+                               the critic's values of the whole tree; challengers of the best workflow
+      _save_checkpoint         the step's metrics with it; whole only from then on
+      on_step_end              weights go to the rollout
+      - _consume_sync_metrics, _compute_metrics, logger.log
+                               (after the last step) seed and best workflow on held-out problems
+
+So advantages, the critic's targets and a step's values know all that the tree knew when the step was merged, and a
+checkpoint never lacks its tree. What is relied on in verl is pinned by ``tests/trainer/test_verl_contract.py``.
 """
 
 from __future__ import annotations
@@ -13,29 +35,34 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import ray
 import transfer_queue as tq
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.utils import Role
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from aflow_verl.errors import UserError
+from aflow_verl.health import HealthMonitor, Line, expectations, health_metrics, stop_if_dead
 from trainer import checkpoints
 from trainer.advantage import AdvantageContext, advantage_context, real_keys, split_key, step_rows
-from trainer.critic_export import NO_EXPORT, export_values
+from trainer.critic_export import NO_EXPORT, export_values, predictions
+from trainer.critic_targets import EndsLoss
 from trainer.engines.legal_tokens import LEGAL_MASS
 from trainer.gigpo import gigpo_statistics
+from trainer.mini_batches import spread_padding
+from trainer.parameter_change import relative_change
 from trainer.q_server import QLink
 from trainer.replay import CriticReplay, read_rows
 from trainer.rollout.gateway import start_gateway
-from trainer.run_log import FILE_NAME, STEP_METRICS, MetricsFile, write_metrics
+from trainer.run_log import FILE_NAME, STEP_METRICS, MetricsFile, plain_line, write_metrics
 from trainer.search_link import SearchLink
 
 POLL_SECONDS = 0.05
@@ -43,6 +70,9 @@ POLL_SECONDS = 0.05
 
 EXPORT_BATCH = 8
 """Prompts a forward of the critic's export, where the recipe sets no micro batch (dynamic batches)."""
+
+POLICY_CHANGE, CRITIC_CHANGE = "policy/parameter_change", "critic/parameter_change"
+"""Metrics: relative change of the parameters in the step (``parameter_change``)."""
 
 
 class SearchInTheLoop:
@@ -62,6 +92,7 @@ class SearchInTheLoop:
         self._search_asks_policy = _search_asks_policy(config)
         self._gateway: Any = None
         self._drawn: dict[str, int] = {}
+        self._predictions: dict[tuple[str, int, int], tuple[float, float]] = {}
         super().__init__(config)  # type: ignore[call-arg]
 
     # ---- start-up -------------------------------------------------------------------------------------------------
@@ -83,6 +114,9 @@ class SearchInTheLoop:
     def _setup(self) -> None:
         self.search.phase("loading policy and critic")
         super()._setup()  # type: ignore[misc]
+        if self.use_critic:  # type: ignore[attr-defined]
+            loss = EndsLoss(float(self.config.critic.cliprange_value))
+            self.critic_wg.set_loss_fn(loss)  # type: ignore[attr-defined]
 
     def _load_checkpoint(self) -> None:
         folder = Path(self.config.trainer.default_local_dir)
@@ -111,6 +145,10 @@ class SearchInTheLoop:
         log = MetricsFile(Path(self.config.run_dir) / FILE_NAME, resume_step=done)
         log.restore(done, self._checkpoint_folder(done) / STEP_METRICS)
         self.logger.logger["aflow"] = log  # type: ignore[attr-defined]
+        self._health = HealthMonitor(self.config.health, *expectations(lambda key: OmegaConf.select(self.config, key)))
+        self._health_lines = tuple[Line, ...]()
+        for line in log.read():
+            self._health_lines = self._health.update(int(line["step"]), line)
 
     def fit(self, agent_loop_manager: Any) -> None:
         super().fit(agent_loop_manager)  # type: ignore[misc]
@@ -140,6 +178,16 @@ class SearchInTheLoop:
 
     # ---- one step -------------------------------------------------------------------------------------------------
 
+    def on_step_begin(self) -> None:
+        stop_if_dead(self._health_lines, self._health.settings)  # not sooner: the last step is kept and compared first
+        super().on_step_begin()  # type: ignore[misc]
+
+    def _compute_metrics(self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        found = super()._compute_metrics(batch, metrics, *args, **kwargs)  # type: ignore[misc]
+        self._health_lines = self._health.update(self.global_steps, plain_line(metrics, self.global_steps))
+        metrics.update(health_metrics(self._health_lines))
+        return found
+
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, float]) -> KVBatchMeta:
         self.search.phase("generation")
         self._step_metrics = metrics
@@ -149,10 +197,9 @@ class SearchInTheLoop:
             self.search.raise_failure()  # where episodes failed, that is the reason, and this its consequence
             raise
         started = time.perf_counter()
-        self.search.phase("tree and critic export")
-        sessions = {split_key(key)[:2] for key in real_keys(batch)}
-        rows = read_rows(batch) if self._replay_fraction else {}
-        metrics.update(self.search.merge(self.global_steps, sorted(sessions), rows))
+        self.search.phase("critic export")
+        metrics.setdefault(POLICY_CHANGE, 0.0)  # a warm-up of the critic
+        metrics.setdefault(CRITIC_CHANGE, 0.0)  # no critic
         metrics.update(self._export_values() if self.use_critic else NO_EXPORT)  # type: ignore[attr-defined]
         if self._search_asks_policy:
             self._sync_weights()  # earlier than verl does it: challengers are graded by the policy as it is now
@@ -171,23 +218,29 @@ class SearchInTheLoop:
         places = [split_key(key) for key in batch.keys]
         drawn = [(self._drawn.get(uid, -1), session, step) for uid, session, step in places]
         batch.reorder(sorted(range(len(drawn)), key=drawn.__getitem__))
-        return super()._balance_batch(batch, *args, **kwargs)  # type: ignore[misc]
+        batch = super()._balance_batch(batch, *args, **kwargs)  # type: ignore[misc]
+        ranks = max(self.actor_rollout_wg._dispatch_info["actor"]) + 1  # type: ignore[attr-defined]
+        padding = [bool(tag.get("is_padding", False)) for tag in batch.tags]
+        batch.reorder(spread_padding(padding, ranks, self._mini_batches(len(batch))))
+        return batch
+
+    def _mini_batches(self, rows: int) -> int:
+        """How many the rows are cut into: the policy's or the critic's, whichever is trained and has more."""
+        prompts = []
+        if self.use_critic:  # type: ignore[attr-defined]
+            prompts.append(int(self.config.critic.ppo_mini_batch_size))
+        if self.config.trainer.critic_warmup <= self.global_steps:
+            prompts.append(int(self.config.actor_rollout_ref.actor.ppo_mini_batch_size))
+        return rows // (min(prompts) * int(self.config.actor_rollout_ref.rollout.n)) if prompts else 1
 
     def _export_values(self) -> dict[str, float]:
-        groups, kept, known_returns = self.search.to_score(self.global_steps)
-        export = export_values(
-            self.critic_wg,  # type: ignore[attr-defined]
-            groups,
-            kept,
-            known_returns,
-            weights_step=self.global_steps,
-            batch_size=int(self.config.critic.get("forward_micro_batch_size_per_gpu") or EXPORT_BATCH),
-            gamma=float(self.config.algorithm.gamma),
-        )
-        self.search.publish(self.global_steps, export.snapshot)
+        groups, kept = self.search.to_score(self.global_steps)
+        batch_size = int(self.config.critic.get("forward_micro_batch_size_per_gpu") or EXPORT_BATCH)
+        export = export_values(self.critic_wg, groups, kept, batch_size=batch_size)  # type: ignore[attr-defined]
+        judged = self.search.publish(self.global_steps, export.values, self._predictions)
         if self._q_link is not None:
             self._q_link.publish(self.critic_wg, self.global_steps)  # type: ignore[attr-defined]
-        return export.metrics
+        return {**export.metrics, **judged}
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         self.search.phase("update")
@@ -196,23 +249,34 @@ class SearchInTheLoop:
         return batch
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        sessions = {split_key(key)[:2] for key in real_keys(batch)}
+        merged = self.search.merge(self.global_steps, sorted(sessions))
+        metrics.update(merged.metrics)
+        if self._replay_fraction:
+            self.search.keep_rows(self.global_steps, read_rows(batch, merged.targets))
+        self._predictions = predictions(batch) if self.use_critic else {}  # type: ignore[attr-defined]
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
         fields = [getattr(item, "data", item) for item in data["extra_fields"]]
-        rows = step_rows(batch.keys, batch.tags, fields)
+        rows = step_rows(batch.keys, batch.tags, fields, merged.targets)
         with advantage_context(rows, self.config.env.returns) as context:
             batch = super()._compute_advantage(batch, metrics)  # type: ignore[misc]
         metrics.update(_advantage_metrics(context))
         return batch
 
     def _update_critic(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
-        if not self._replay_fraction:
-            return super()._update_critic(batch, metrics)  # type: ignore[misc]
-        count = math.ceil(round(self._replay_fraction * len(real_keys(batch)), 6))  # 0.1 * 30 is a little over 3
-        rows = self.search.replay(self.global_steps, count)
-        replay = CriticReplay(self.critic_wg, rows, self.config)  # type: ignore[attr-defined]
-        batch = super()._update_critic(batch, metrics)  # type: ignore[misc]
-        metrics.update(replay.update())
-        return batch
+        with _measured(self.critic_wg, metrics, CRITIC_CHANGE):  # type: ignore[attr-defined]
+            if not self._replay_fraction:
+                return super()._update_critic(batch, metrics)  # type: ignore[misc]
+            count = math.ceil(round(self._replay_fraction * len(real_keys(batch)), 6))  # 0.1 * 30 is a little over 3
+            rows = self.search.replay(self.global_steps, count)
+            replay = CriticReplay(self.critic_wg, rows, self.config)  # type: ignore[attr-defined]
+            batch = super()._update_critic(batch, metrics)  # type: ignore[misc]
+            metrics.update(replay.update())
+            return batch
+
+    def _update_actor(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        with _measured(self.actor_rollout_wg, metrics, POLICY_CHANGE):  # type: ignore[attr-defined]
+            return super()._update_actor(batch, metrics)  # type: ignore[misc]
 
     def _save_checkpoint(self) -> None:
         super()._save_checkpoint()  # type: ignore[misc]
@@ -251,6 +315,14 @@ class AflowSyncTrainer(SearchInTheLoop, PPOTrainerSync):
     @trainer_mode.setter
     def trainer_mode(self, value: str) -> None:
         """verl sets the registered name; what it means is fixed above."""
+
+
+@contextmanager
+def _measured(workers: Any, metrics: dict[str, Any], name: str) -> Iterator[None]:
+    """Write down how far the workers' parameters moved in the block."""
+    workers.remember_parameters()
+    yield
+    metrics[name] = relative_change(workers.moved_since())
 
 
 def _search_asks_policy(config: DictConfig) -> bool:

@@ -72,7 +72,7 @@ class QServer:
         return change
 
     async def score(self, groups: Sequence[ScoreGroup], weights_step: int) -> Scores:
-        """V and Q by the weights of this step. Raises CriticUnavailable where it has others."""
+        """V by the weights of this step. Raises CriticUnavailable where it has others."""
         present = self._critic.weights_step
         if present != weights_step:
             found = "none yet" if present == NO_WEIGHTS else f"those of step {present}"

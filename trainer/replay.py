@@ -21,12 +21,14 @@ from omegaconf import DictConfig
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
 from verl.utils import tensordict_utils as tu
-from verl.workers.utils.padding import response_from_nested
+from verl.workers.utils.padding import response_from_nested, response_to_nested
 
 from aflow_verl.search.replay import ReplayRow
+from aflow_verl.search.targets import RowTarget
 from trainer.advantage import real_keys, split_key
+from trainer.critic_targets import targets_on_tokens
 
-PADDING = ReplayRow((0,), (0,), 0.0)
+PADDING = ReplayRow((0,), (0,), 0.0, 0.0)
 """Its response is masked, so it adds nothing to the loss."""
 NO_REPLAY: Mapping[str, float] = {"critic/replayed_rows": 0.0}
 
@@ -56,16 +58,17 @@ def sizes(rows: int, largest: int, unit: int) -> Sizes:
     return Sizes(mini_batches, math.ceil(math.ceil(rows / mini_batches) / unit) * unit)
 
 
-def read_rows(batch: KVBatchMeta) -> dict[tuple[str, int, int], ReplayRow]:
-    """(uid, session, t) -> each distinct real row of a batch, with what the critic was trained towards."""
+def read_rows(
+    batch: KVBatchMeta, targets: Mapping[tuple[str, int, int], RowTarget]
+) -> dict[tuple[str, int, int], ReplayRow]:
+    """(uid, session, t) -> each distinct real row of a batch, with what the critic is trained towards."""
     keys = real_keys(batch)
-    fields = ["prompts", "responses", "returns"]
+    fields = ["prompts", "responses"]
     data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
-    columns = [data[name].unbind() for name in fields]
-    return {
-        split_key(key): ReplayRow(tuple(prompt.tolist()), tuple(response.tolist()), float(returns[0]))
-        for key, prompt, response, returns in zip(keys, *columns, strict=True)
-    }
+    rows = {}
+    for key, prompt, response in zip(map(split_key, keys), *(data[name].unbind() for name in fields), strict=True):
+        rows[key] = ReplayRow(tuple(prompt.tolist()), tuple(response.tolist()), targets[key].v, targets[key].q)
+    return rows
 
 
 def replay_batch(rows: Sequence[ReplayRow], padded: int, ranks: int) -> TensorDict:
@@ -76,6 +79,7 @@ def replay_batch(rows: Sequence[ReplayRow], padded: int, ranks: int) -> TensorDi
     rows, real = [dealt[i] for i in order], [real[i] for i in order]
     whole = [[*row.prompt_ids, *row.response_ids] for row in rows]
     mask = _nested([[int(counts)] * len(row.response_ids) for row, counts in zip(rows, real, strict=True)])
+    v_T, q_T = torch.tensor([row.v for row in rows]), torch.tensor([row.q for row in rows])
     return TensorDict(
         {
             "input_ids": _nested(whole),
@@ -84,7 +88,7 @@ def replay_batch(rows: Sequence[ReplayRow], padded: int, ranks: int) -> TensorDi
             "responses": _nested([row.response_ids for row in rows]),
             "response_mask": mask,
             "loss_mask": mask,
-            "returns": _nested([[row.target] * len(row.response_ids) for row in rows]),
+            "returns": response_to_nested(targets_on_tokens(v_T, q_T, mask.to_padded_tensor(0)), mask),
         },
         batch_size=[padded],
     )

@@ -33,8 +33,12 @@ class MetricsFile:
         if path.exists() and all(line["step"] != step for line in self._lines.read()):
             self._lines.append(JsonLines(path).read())
 
+    def read(self) -> list[dict[str, Any]]:
+        """The lines so far."""
+        return self._lines.read()
+
     def log(self, data: Mapping[str, Any], step: int) -> None:
-        self._lines.append([_line(data, step)])
+        self._lines.append([plain_line(data, step)])
 
     def finish(self) -> None:
         """Every line is on disk already."""
@@ -43,10 +47,11 @@ class MetricsFile:
 def write_metrics(path: Path, step: int, data: Mapping[str, Any]) -> None:
     """One step's line as a file of its own."""
     path.unlink(missing_ok=True)
-    JsonLines(path).append([_line(data, step)])
+    JsonLines(path).append([plain_line(data, step)])
 
 
-def _line(data: Mapping[str, Any], step: int) -> dict[str, Any]:
+def plain_line(data: Mapping[str, Any], step: int) -> dict[str, Any]:
+    """What ``metrics.jsonl`` says of a step."""
     return {"step": step, **{name: _plain(value) for name, value in data.items()}}
 
 

@@ -1,7 +1,7 @@
 """The trainer's end of the loop: what it asks of the search, as calls to a named Ray actor.
 
 Trainer and environment never import each other; they meet in the actor ``aflow_verl.types.SEARCH_ACTOR`` and in the
-data of ``aflow_verl.search.qvalues``.
+plain data of ``aflow_verl.search``: rows, targets and values.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import Any
 
 import ray
 
-from aflow_verl.search.qvalues import QSnapshot, QValue, ScoreGroup
+from aflow_verl.search.qvalues import ScoreGroup
 from aflow_verl.search.replay import ReplayRow
+from aflow_verl.search.targets import MergedStep
 from aflow_verl.types import SEARCH_ACTOR
 
 
@@ -48,36 +49,46 @@ class SearchLink:
         """The trees, values and pending episodes are those of the checkpoint of ``step`` from now on."""
         ray.get(self._actor.resume.remote(step))
 
-    def merge(
-        self, step: int, sessions: Sequence[tuple[str, int]], rows: Mapping[tuple[str, int, int], ReplayRow]
-    ) -> dict[str, float]:
+    def merge(self, step: int, sessions: Sequence[tuple[str, int]]) -> MergedStep:
         """Merge the overlays of the step's sessions (uid, session) into the shared trees.
 
-        Args:
-            rows: (uid, session, t) -> training rows of the step that later updates of the critic may see again.
-
         Returns:
-            The step's ``search/*`` and ``eval/*`` metrics.
+            The step's metrics, and what each of its rows turned out to be worth.
         """
-        return dict(ray.get(self._actor.merge.remote(step, list(sessions), rows)))
+        merged: MergedStep = ray.get(self._actor.merge.remote(step, list(sessions)))
+        return merged
+
+    def keep_rows(self, step: int, rows: Mapping[tuple[str, int, int], ReplayRow]) -> None:
+        """Keep the merged step's training rows (uid, session, t), which later updates of the critic may see again."""
+        ray.get(self._actor.keep_rows.remote(step, dict(rows)))
 
     def replay(self, step: int, count: int) -> list[ReplayRow]:
         """At most ``count`` training rows of earlier steps."""
         return list(ray.get(self._actor.replay.remote(step, count)))
 
-    def to_score(self, step: int) -> tuple[list[ScoreGroup], dict[str, QValue], dict[str, list[float]]]:
+    def to_score(self, step: int) -> tuple[list[ScoreGroup], dict[str, float]]:
         """What the critic's weights of ``step`` have not scored yet.
 
         Returns:
-            Those nodes of the shared trees, grouped by prompt; the values of the others; and the known tree returns of
-            each node's edits.
+            One prompt for each such node of the shared trees, and the V of the other nodes, which these weights gave.
         """
-        groups, kept, returns = ray.get(self._actor.to_score.remote(step))
-        return groups, kept, returns
+        groups, kept = ray.get(self._actor.to_score.remote(step))
+        return groups, kept
 
-    def publish(self, step: int, snapshot: QSnapshot) -> None:
-        """Hand the critic's values to the selectors of the next episodes."""
-        ray.get(self._actor.publish.remote(step, snapshot))
+    def publish(
+        self, step: int, values: Mapping[str, float], predictions: Mapping[tuple[str, int, int], tuple[float, float]]
+    ) -> dict[str, float]:
+        """Hand the critic's values to the selectors of the next episodes.
+
+        Args:
+            values: node id -> V by the weights of ``step``.
+            predictions: (uid, session, t) -> (V, Q) of the step's rows by the weights before it, which had not seen
+                them; what the critic is judged by.
+
+        Returns:
+            Metrics of that judgement.
+        """
+        return dict(ray.get(self._actor.publish.remote(step, dict(values), dict(predictions))))
 
     def raise_failure(self, kind: type[Exception] = Exception) -> None:
         """Raise what made episodes of this step fail, if any did and it is of this kind."""

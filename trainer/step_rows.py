@@ -34,7 +34,10 @@ class Rows:
     step: Tensor
     anchor: Tensor
     parent_step: Tensor | None
+    step_return: Tensor | None
     episode_return: Tensor | None
+    invalid: Tensor
+    neutral: Tensor
     batch_size: int
     """B: number of rows in the batch, padding included."""
 
@@ -53,6 +56,12 @@ class Steps:
     anchor_U: Tensor
     parent_U: Tensor | None
     """Index in U of the step that made the state edited here; U where there is none; None if returns go by time."""
+    step_return_U: Tensor | None
+    """R_t where the caller knows it, float64."""
+    invalid_U: Tensor
+    """True where the reply was no edit that could be tried."""
+    neutral_U: Tensor
+    """True where no edit was wanted."""
     group_E: Tensor
     """Episode group of each trajectory."""
     episode_return_E: Tensor
@@ -80,7 +89,10 @@ def read_rows(
     anchor_B: Values,
     *,
     parent_step_B: Values | None = None,
+    step_returns_B: Values | None = None,
     episode_returns_B: Values | None = None,
+    invalid_B: Values | None = None,
+    neutral_B: Values | None = None,
     padding_B: Values | None = None,
 ) -> Rows:
     """Convert the columns of a batch to tensors and drop the padding rows, whose values are never looked at.
@@ -89,10 +101,13 @@ def read_rows(
     rewards that are not finite.
     """
     batch_size = len(step_rewards_B)
-    padding = torch.zeros(batch_size, dtype=torch.bool)
-    if padding_B is not None:
-        padding = _column("padding_B", padding_B, batch_size).to(torch.bool)
-    position = (~padding).nonzero()[:, 0]
+
+    def flags(name: str, values: Values | None) -> Tensor:
+        if values is None:
+            return torch.zeros(batch_size, dtype=torch.bool)
+        return _column(name, values, batch_size).to(torch.bool)
+
+    position = (~flags("padding_B", padding_B)).nonzero()[:, 0]
 
     def integers(name: str, values: Values) -> Tensor:
         column = _column(name, values, batch_size)
@@ -115,7 +130,10 @@ def read_rows(
         step=integers("step_B", step_B),
         anchor=integers("anchor_B", anchor_B),
         parent_step=None if parent_step_B is None else integers("parent_step_B", parent_step_B),
+        step_return=None if step_returns_B is None else reals("step_returns_B", step_returns_B),
         episode_return=None if episode_returns_B is None else reals("episode_returns_B", episode_returns_B),
+        invalid=flags("invalid_B", invalid_B)[position],
+        neutral=flags("neutral_B", neutral_B)[position],
         batch_size=batch_size,
     )
 
@@ -156,6 +174,9 @@ def distinct_steps(rows: Rows) -> Steps:
         trajectory_U=trajectory_U,
         anchor_U=dense(rows.anchor[first_U]),
         parent_U=None if rows.parent_step is None else _parents(rows, first_U, trajectory_U, step_values, key_U),
+        step_return_U=None if rows.step_return is None else rows.step_return[first_U],
+        invalid_U=rows.invalid[first_U],
+        neutral_U=rows.neutral[first_U],
         group_E=dense(rows.group[first_E]),
         episode_return_E=episode_return_E,
         first_row_U=rows.position[first_U],
@@ -194,7 +215,14 @@ def _parents(rows: Rows, first_U: Tensor, trajectory_U: Tensor, step_values: Ten
 
 def _check_copies(rows: Rows, first: Tensor) -> None:
     """Rows with one key are copies of one step: what they say must be the same."""
-    columns = {"step_rewards_B": rows.reward, "anchor_B": rows.anchor, "parent_step_B": rows.parent_step}
+    columns = {
+        "step_rewards_B": rows.reward,
+        "anchor_B": rows.anchor,
+        "parent_step_B": rows.parent_step,
+        "step_returns_B": rows.step_return,
+        "invalid_B": rows.invalid,
+        "neutral_B": rows.neutral,
+    }
     for name, column in columns.items():
         if column is not None:
             _check(column != column[first], rows, f"{name} differs from another copy of the step")

@@ -1,5 +1,5 @@
-"""verl's workers, with three additions: gloo process groups on CPUs, and a critic that scores siblings together and
-learns from replayed rows."""
+"""verl's workers, with three additions: gloo process groups on CPUs; how far an update moved the parameters; a critic
+that is read on the prompts of a tree, and learns from replayed rows."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
 
 import trainer.engines.fsdp
 import trainer.rollout.replica  # noqa: F401  and the rollout's adapter
-from aflow_verl.critic.shared_prompt import SharedPromptGroup, score_groups
+from aflow_verl.critic.shared_prompt import prompt_values
 from trainer.launch.environment import THREADS
+from trainer.parameter_change import Moved, moved, sample
 from trainer.rollout.weights import buckets
 
 
@@ -46,28 +47,36 @@ class AflowTrainingWorker(TrainingWorker):
         super().__init__(config=config)
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
-    def score_shared_prompts(
-        self, groups: list[SharedPromptGroup], batch_size: int
-    ) -> dict[int, tuple[float, list[float]]]:
-        """V at the last prompt token and Q of each action, for this rank's share of ``groups``.
+    def remember_parameters(self) -> None:
+        """Keep a sample of the parameters as they are now, for ``moved_since``."""
+        self._sample = sample(self.engine.optimizer)  # type: ignore[attr-defined]
 
-        Every rank gets all groups, takes every dp-th, and makes the same number of forwards (they are collectives).
+    @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
+    def moved_since(self) -> Moved:
+        """How far this rank's sample is from the one kept."""
+        return moved(self._sample, sample(self.engine.optimizer))  # type: ignore[attr-defined]
+
+    @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
+    def score_prompts(self, prompts: list[tuple[int, ...]], batch_size: int) -> dict[int, float]:
+        """V at the last token of each prompt, for this rank's share of them.
+
+        Every rank gets all prompts, takes every dp-th, and makes the same number of forwards (they are collectives).
 
         Returns:
-            Group index -> (V, Q of its actions in order).
+            Index of the prompt -> V.
         """
         rank, size = self.engine.get_data_parallel_rank(), self.engine.get_data_parallel_size()
-        mine = list(range(rank, len(groups), size))
-        rounds = math.ceil(math.ceil(len(groups) / size) / batch_size)
+        mine = list(range(rank, len(prompts), size))
+        rounds = math.ceil(math.ceil(len(prompts) / size) / batch_size)
         dtype = getattr(self.engine, "_autocast_dtype", torch.bfloat16)
         autocast = nullcontext() if dtype == torch.float32 else torch.autocast(get_device_name(), dtype)
         module: torch.nn.Module = self.engine.module  # type: ignore[attr-defined]
-        scores: dict[int, tuple[float, list[float]]] = {}
+        scores: dict[int, float] = {}
         with self.engine.eval_mode(), torch.no_grad(), autocast:
             for i in range(rounds):
                 chunk = mine[i * batch_size : (i + 1) * batch_size]
-                batch = [groups[g] for g in chunk] or groups[:1]  # a rank without work still joins the collective
-                values = score_groups(module, batch, device=get_device_id())
+                batch = [prompts[p] for p in chunk] or prompts[:1]  # a rank without work still joins the collective
+                values = prompt_values(module, batch, device=get_device_id())
                 scores.update(zip(chunk, values, strict=False))
         return scores
 
@@ -108,3 +117,16 @@ class AflowActorRolloutRefWorker(ActorRolloutRefWorker):
 
     actor_worker_cls = AflowTrainingWorker
     ref_worker_cls = AflowTrainingWorker
+
+    @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
+    def remember_parameters(self) -> None:
+        """The policy's; see ``AflowTrainingWorker``."""
+        policy: Any = self.actor
+        policy.remember_parameters()
+
+    @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[attr-defined]
+    def moved_since(self) -> Moved:
+        """The policy's; see ``AflowTrainingWorker``."""
+        policy: Any = self.actor
+        found: Moved = policy.moved_since()
+        return found

@@ -1,7 +1,7 @@
 """V and Q of workflows and edits by a critic held in this process.
 
 The same values as the export of a training gives (``trainer.critic_export``), for the same weights: both read prompts
-and replies with ``shared_prompt.score_groups``.
+with ``shared_prompt``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from aflow_verl.critic.shared_prompt import SharedPromptGroup, score_groups
-from aflow_verl.search.qvalues import QValue, ScoreGroup
+from aflow_verl.search.qvalues import ScoreGroup
 
 Ids = tuple[int, ...]
 
@@ -34,7 +34,7 @@ class Scores:
     v: Mapping[str, float]
     """Node id -> V, of the groups that name a node."""
     q: Mapping[str, float]
-    """Child id -> Q of the action that made it."""
+    """Name of the action -> Q."""
 
     @classmethod
     def of(cls, weights_step: int, groups: Sequence[ScoreGroup], read: Sequence[Read]) -> Scores:
@@ -44,12 +44,8 @@ class Scores:
         for group, (v, q_A) in zip(groups, read, strict=True):
             if group.node_id is not None:
                 v_of[group.node_id] = v
-            q_of.update((child_id, q) for (child_id, _), q in zip(group.actions, q_A, strict=True))
+            q_of.update((name, q) for (name, _), q in zip(group.actions, q_A, strict=True))
         return cls(weights_step, v_of, q_of)
-
-    def values(self) -> dict[str, QValue]:
-        """Of the nodes with a V; their Q where their action was among the groups."""
-        return {node_id: QValue(v, self.q.get(node_id), self.weights_step) for node_id, v in self.v.items()}
 
 
 class CriticScorer:

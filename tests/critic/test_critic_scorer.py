@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aflow_verl.critic.scorer import CriticScorer, batches, merged
+from aflow_verl.critic.scorer import CriticScorer, Scores, batches, merged
 from aflow_verl.critic.shared_prompt import SharedPromptGroup
-from aflow_verl.search.qvalues import QValue, ScoreGroup
+from aflow_verl.search.qvalues import ScoreGroup
 
 
 def _value(module: torch.nn.Module, ids: tuple[int, ...], position: int) -> float:
@@ -40,11 +40,12 @@ def test_values_are_those_of_single_sequences_whatever_the_batches(
     assert scores.v["short"] == scores.v["twin"], "equal prompts are read once"
 
 
-def test_values_of_nodes_take_their_q_along(tiny_critic: torch.nn.Module) -> None:
+def test_v_goes_by_node_and_q_by_action(tiny_critic: torch.nn.Module) -> None:
     scorer = CriticScorer(tiny_critic, weights_step=7)
-    scores = scorer.score([ScoreGroup((11, 12), None, (("new", (60, 2)),)), ScoreGroup((13,), "new")])
-    assert scores.values() == {"new": QValue(scores.v["new"], scores.q["new"], 7)}
-    assert scorer.score([]).values() == {}
+    edit = ScoreGroup((11, 12), None, (("new", (60, 2)),))
+    node = ScoreGroup((13,), "new")
+    assert Scores.of(7, [edit, node], [(0.1, (0.2,)), (0.3, ())]) == Scores(7, {"new": 0.3}, {"new": 0.2})
+    assert scorer.score([]) == Scores(7, {}, {})
 
 
 def test_equal_prompts_are_merged_with_their_different_actions() -> None:

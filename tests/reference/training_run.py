@@ -46,6 +46,7 @@ def write_training_run(run_dir: Path, model: Path, *, step: int = 3, ranks: int 
     """``model``: a transformers directory, the policy; the critic is that with a random value head."""
     run_dir.mkdir(parents=True)
     (run_dir / "recipe.resolved.yaml").write_text(yaml.safe_dump(RECIPE))
+    (run_dir / "critic.json").write_text(json.dumps({"centre": {"simulated": 0.4}}))
     checkpoint = run_dir / "checkpoints" / f"global_step_{step}"
     policy = AutoModelForCausalLM.from_pretrained(model)
     config = AutoConfig.from_pretrained(model, num_labels=1, classifier_dropout=0.0)

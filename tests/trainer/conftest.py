@@ -10,6 +10,9 @@ import pytest
 import torch
 import torch.distributed as dist
 import verl  # noqa: F401  loads our plug-ins; in the other order a module of ours would be loaded while half imported
+from torch.distributed.tensor import distribute_tensor
+
+from trainer.engines.value_head import value_head
 
 
 @pytest.fixture(scope="session")
@@ -28,9 +31,9 @@ def one_rank() -> Iterator[None]:
 
 @pytest.fixture
 def make_engine(one_rank: None, tiny_policy: Path) -> Callable[..., Any]:
-    """Builds one of our CPU engines on the tiny model: ``make_engine("language_model" | "value_model")``."""
+    """Builds one of our CPU engines: ``make_engine("language_model" | "value_model", path=the tiny model)``."""
 
-    def make(model_type: str) -> Any:
+    def make(model_type: str, path: Path = tiny_policy) -> Any:
         from verl.trainer.config import CheckpointConfig
         from verl.workers.config import FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig
         from verl.workers.engine.base import EngineRegistry
@@ -39,7 +42,7 @@ def make_engine(one_rank: None, tiny_policy: Path) -> Callable[..., Any]:
 
         torch.manual_seed(0)
         model = HFModelConfig(
-            path=str(tiny_policy),
+            path=str(path),
             override_config={"attn_implementation": "sdpa"},
             enable_gradient_checkpointing=False,
         )
@@ -56,6 +59,22 @@ def make_engine(one_rank: None, tiny_policy: Path) -> Callable[..., Any]:
             checkpoint_config=CheckpointConfig(),
         )
         engine.initialize()
+        return engine
+
+    return make
+
+
+@pytest.fixture
+def make_critic(make_engine: Callable[..., Any]) -> Callable[[], Any]:
+    """Builds a critic's engine whose head is not the zero of a new one, so that it tells positions apart."""
+
+    def make() -> Any:
+        engine = make_engine("value_model")
+        torch.manual_seed(3)
+        with torch.no_grad():
+            for parameter in value_head(engine.module)[1].parameters():
+                drawn = torch.randn(parameter.shape)
+                parameter.copy_(distribute_tensor(drawn, parameter.device_mesh, parameter.placements))
         return engine
 
     return make

@@ -12,7 +12,7 @@ from trainer.gigpo import gigpo, gigpo_advantage, gigpo_statistics
 # Two trajectories of one group, two steps each. Both start in state 1, then they part.
 #   trajectory 10: r = 0.2, 0.4    R(tau) = 0.6    gamma 0.5: R_1 = 0.4, R_0 = 0.2 + 0.5 * 0.4 = 0.4
 #   trajectory 11: r = 0.0, 0.2    R(tau) = 0.2               R_1 = 0.2, R_0 = 0.0 + 0.5 * 0.2 = 0.1
-# A^E: mean 0.4 -> +0.2, -0.2.  A^S in state 1: mean 0.25 -> +0.15, -0.15; states 2 and 3 are alone -> 0.
+# A^E: mean 0.4 -> +0.2, -0.2.  A^S in state 1: mean 0.25 -> +0.15, -0.15; states 2 and 3 are alone -> 0 (paper).
 PAIR: dict[str, Any] = {
     "step_rewards_B": [0.2, 0.4, 0.0, 0.2],
     "group_B": [0, 0, 0, 0],
@@ -21,6 +21,7 @@ PAIR: dict[str, Any] = {
     "anchor_B": [1, 2, 1, 3],
     "response_mask_BT": torch.ones(4, 1),
     "gamma": 0.5,
+    "singletons": "zero",
 }
 PAIR_RETURNS = [0.4, 0.4, 0.1, 0.2]
 PAIR_ADVANTAGES = [0.35, 0.2, -0.35, -0.2]
@@ -73,7 +74,13 @@ def test_group_of_one_has_no_advantage(norm: Any, episode_mean: Any) -> None:
     lone = {"group_B": [0] * 3, "trajectory_B": [0] * 3, "step_B": [0, 1, 2], "anchor_B": [5, 6, 7]}
     mask = torch.ones(3, 1)
     advantages, returns = columns(
-        step_rewards_B=[0.1, 0.3, 0.7], **lone, response_mask_BT=mask, norm=norm, episode_mean=episode_mean, gamma=0.5
+        step_rewards_B=[0.1, 0.3, 0.7],
+        **lone,
+        response_mask_BT=mask,
+        norm=norm,
+        episode_mean=episode_mean,
+        gamma=0.5,
+        singletons="zero",
     )
     assert advantages == pytest.approx([0.0, 0.0, 0.0], abs=1e-9)
     assert returns == pytest.approx([0.425, 0.65, 0.7])
@@ -89,6 +96,7 @@ def test_equal_returns_have_no_advantage_even_if_divided_by_their_deviation() ->
         anchor_B=[1, 2, 3],
         response_mask_BT=torch.ones(3, 1),
         norm="mean_std_norm",
+        singletons="zero",
     )
     assert advantages == pytest.approx([0.0, 0.0, 0.0], abs=1e-9)
 
@@ -149,6 +157,7 @@ def test_episode_mean_is_over_trajectories_unless_rows_are_asked_for() -> None:
         "trajectory_B": [0, 0, 0, 1],
         "step_B": [0, 1, 2, 0],
         "anchor_B": [1, 2, 3, 4],
+        "singletons": "zero",
         "response_mask_BT": torch.ones(4, 1),
     }
     assert columns(**uneven)[0] == pytest.approx([0.4, 0.4, 0.4, -0.4])
@@ -233,6 +242,125 @@ def test_tree_advantages() -> None:
     assert advantages == pytest.approx([0.25, 0.2, -0.25, -0.2])
 
 
+def test_callers_step_returns_replace_the_computed_ones() -> None:
+    # State 1: mean of 0.9 and 0.5 is 0.7. R(tau) stays the sum of rewards: A^E = +-0.2.
+    advantages, returns = columns(**PAIR, step_returns_B=[0.9, 0.1, 0.5, 0.3], parent_step_B=[-1, 0, -1, 0])
+    assert returns == pytest.approx([0.9, 0.1, 0.5, 0.3])
+    assert advantages == pytest.approx([0.4, 0.2, -0.4, -0.2])
+
+
+# Five trajectories of one step on one state; episode returns are equal, so A = A^S.
+#   valid: 0.4, 0.0, 0.2 (mean 0.2, unbiased deviation 0.2)   invalid: -0.1, -0.1
+ONE_STATE: dict[str, Any] = {
+    "step_rewards_B": [0.4, 0.0, 0.2, -0.1, -0.1],
+    "group_B": [0] * 5,
+    "trajectory_B": [0, 1, 2, 3, 4],
+    "step_B": [0] * 5,
+    "anchor_B": [7] * 5,
+    "response_mask_BT": torch.ones(5, 1),
+    "episode_returns_B": [0.0] * 5,
+}
+INVALID = [False, False, False, True, True]
+
+
+def test_an_invalid_reply_is_compared_with_valid_edits_and_is_in_no_mean() -> None:
+    # With the penalties in it the mean would be 0.08, and 0.0 only 0.08 below it.
+    assert columns(**ONE_STATE, invalid_B=INVALID)[0] == pytest.approx([0.2, -0.2, 0.0, -0.3, -0.3])
+
+
+def test_an_invalid_reply_is_divided_by_the_deviation_of_all() -> None:
+    # Valid: 0.2. All, about the mean of the valid: sqrt((0.04 + 0.04 + 0 + 0.09 + 0.09) / 4) = 0.25495.
+    advantages, _ = columns(**ONE_STATE, invalid_B=INVALID, norm="mean_std_norm")
+    assert advantages == pytest.approx([1.0, -1.0, 0.0, -1.17670, -1.17670], abs=2e-5)
+
+
+def test_one_valid_edit_is_enough_to_compare_with() -> None:
+    # 0.4 alone: 0 for itself, -0.5 for an invalid reply; its deviation says nothing: sqrt(0.25 / 1) = 0.5.
+    pair = {name: value[2:4] if name.endswith("_B") else torch.ones(2, 1) for name, value in ONE_STATE.items()}
+    call = {**pair, "step_rewards_B": [0.4, -0.1], "invalid_B": [False, True]}
+    assert columns(**call)[0] == pytest.approx([0.0, -0.5])
+    assert columns(**call, norm="mean_std_norm")[0] == pytest.approx([0.0, -1.0], abs=1e-5)
+
+
+# One episode group; state 1 was edited twice, states 2 and 3 once, state 4 by invalid replies alone.
+#   valid returns: 0.5, 0.1 | 0.4 | 0.2, mean of all 0.3; of state 1: 0.3
+#   invalid: -0.1 on state 3 and twice on state 4
+# Episode returns are equal, so A = A^S.
+FEW_TOGETHER: dict[str, Any] = {
+    "step_rewards_B": [0.5, 0.1, 0.4, 0.2, -0.1, -0.1, -0.1],
+    "group_B": [0] * 7,
+    "trajectory_B": [0, 1, 2, 3, 4, 5, 6],
+    "step_B": [0] * 7,
+    "anchor_B": [1, 1, 2, 3, 3, 4, 4],
+    "response_mask_BT": torch.ones(7, 1),
+    "episode_returns_B": [0.0] * 7,
+    "invalid_B": [False] * 4 + [True] * 3,
+}
+
+
+def test_a_lone_edit_is_compared_with_the_valid_edits_of_its_episode_group() -> None:
+    assert columns(**FEW_TOGETHER)[0] == pytest.approx([0.2, -0.2, 0.1, -0.1, -0.4, -0.4, -0.4])
+
+
+def test_a_lone_edit_says_nothing_in_the_paper() -> None:
+    expected = [0.2, -0.2, 0.0, 0.0, -0.3, 0.0, 0.0]
+    assert columns(**FEW_TOGETHER, singletons="zero")[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_lone_edit_is_divided_by_the_deviation_of_its_episode_group() -> None:
+    # State 1: deviation sqrt(2 * 0.04) = 0.28284. Valid edits of the group: sqrt((0.04 + 0.04 + 0.01 + 0.01) / 3) =
+    # 0.18257. All of them about 0.3: sqrt((0.1 + 3 * 0.16) / 6) = 0.31091, for the invalid ones.
+    advantages, _ = columns(**FEW_TOGETHER, norm="mean_std_norm")
+    expected = [0.70711, -0.70711, 0.54772, -0.54772, -1.28654, -1.28654, -1.28654]
+    assert advantages == pytest.approx(expected, abs=3e-5)
+
+
+def test_lone_edits_of_two_groups_are_not_compared() -> None:
+    call = {**FEW_TOGETHER, "group_B": [0, 0, 0, 1, 1, 1, 1]}
+    # Group 0: mean of 0.5, 0.1, 0.4 is 0.33333. Group 1: one valid edit, 0 for itself, and what the others lack of it.
+    assert columns(**call)[0] == pytest.approx([0.2, -0.2, 0.06667, 0.0, -0.3, -0.3, -0.3], abs=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["mean_norm", "mean_std_norm"])
+def test_a_group_without_a_valid_edit_says_nothing(norm: Any) -> None:
+    call = {**ONE_STATE, "step_rewards_B": [-0.1] * 5, "invalid_B": [True] * 5, "norm": norm}
+    assert columns(**call)[0] == pytest.approx([0.0] * 5, abs=1e-9)
+
+
+def test_a_neutral_step_earns_nothing_and_is_in_no_mean() -> None:
+    # Trajectory 11 stops in state 3 after its edit; 12 stops at once, and is no part of the mean of R either.
+    # R(tau) given: 0.6, 0.2 -> +-0.2 (with 12's 1.0 the mean would be 0.6). A^S in state 1: +-0.15 as in PAIR.
+    stops = {
+        "step_rewards_B": [*PAIR["step_rewards_B"][:3], 0.0, 0.0],
+        "group_B": [0] * 5,
+        "trajectory_B": [10, 10, 11, 11, 12],
+        "step_B": [0, 1, 0, 1, 0],
+        "anchor_B": [1, 2, 1, 3, 1],
+        "step_returns_B": [0.4, 0.4, 0.1, 0.9, 0.9],
+        "episode_returns_B": [0.6, 0.6, 0.2, 0.2, 1.0],
+        "neutral_B": [False, False, False, True, True],
+        "response_mask_BT": torch.ones(5, 1),
+        "singletons": "zero",
+    }
+    expected = [0.35, 0.2, -0.35, 0.0, 0.0]
+    assert columns(**stops)[0] == pytest.approx(expected)
+    # By rows: (2 * 0.6 + 0.2) / 3 = 0.46667.
+    by_rows = columns(**stops, episode_mean="rows")[0]
+    assert by_rows == pytest.approx([0.13333 + 0.15, 0.13333, -0.26667 - 0.15, 0.0, 0.0], abs=1e-5)
+    result = gigpo(**stops)
+    assert result.step_group_B.tolist() == [0, 1, 0, -1, -1]
+    statistics = gigpo_statistics(result)
+    assert statistics["gigpo/live_rows"] == pytest.approx(3 / 5)
+    assert statistics["gigpo/step_group_size"] == pytest.approx(3 / 2)
+    assert statistics["gigpo/singleton_share"] == pytest.approx(1 / 3)
+
+
+def test_a_batch_of_neutral_steps() -> None:
+    result = gigpo(**{**PAIR, "neutral_B": [True] * 4})
+    assert result.advantage_B.tolist() == [0.0] * 4
+    assert gigpo_statistics(result)["gigpo/live_rows"] == 0.0
+
+
 def test_statistics_are_those_of_the_advantages() -> None:
     # Groups: 0 as in PAIR (step groups of 2, 1, 1); 1 with two one-step trajectories in one state, returns equal.
     # Rows 6 and 7, a copy and a padding row, change nothing.
@@ -245,9 +373,11 @@ def test_statistics_are_those_of_the_advantages() -> None:
         torch.ones(8, 2),
         padding_B=[False] * 7 + [True],
         gamma=0.5,
+        singletons="zero",
     )
     assert gigpo_statistics(result) == pytest.approx(
         {
+            "gigpo/live_rows": 4 / 6,
             "gigpo/step_group_size": 6 / 4,
             "gigpo/singleton_share": 2 / 6,
             "gigpo/equal_return_groups": 1.0,
@@ -257,6 +387,7 @@ def test_statistics_are_those_of_the_advantages() -> None:
     )
     assert result.episode_advantage_B.tolist() == pytest.approx([0.2, 0.2, -0.2, -0.2, 0.0, 0.0, 0.2, 0.0])
     assert result.step_advantage_B.tolist() == pytest.approx([0.15, 0.0, -0.15, 0.0, 0.0, 0.0, 0.15, 0.0])
+    assert result.advantage_B.tolist() == pytest.approx([0.35, 0.2, -0.35, -0.2, 0.0, 0.0, 0.35, 0.0])
     assert result.episode_return_B.tolist() == pytest.approx([0.6, 0.6, 0.2, 0.2, 0.5, 0.5, 0.6, 0.0])
     assert result.counted_B.tolist() == [True] * 6 + [False] * 2
     assert result.step_group_B.tolist() == [0, 1, 0, 2, 3, 3, 0, -1]
@@ -299,6 +430,9 @@ def test_inputs_are_left_alone_and_outputs_carry_no_gradient() -> None:
         ({"anchor_B": [1, 2, 1, 2**64]}, "anchor_B: not a column of numbers of at most 64 bits"),
         ({"step_rewards_B": [0.2, float("nan"), 0.0, 0.2]}, "step_rewards_B: row 1 is not a finite number"),
         ({"episode_returns_B": [0.0, 0.0, 0.0, float("inf")]}, "episode_returns_B: row 3 is not a finite number"),
+        ({"step_returns_B": [0.0, float("inf"), 0.0, 0.0]}, "step_returns_B: row 1 is not a finite number"),
+        ({"invalid_B": [False]}, "invalid_B: expected 4 values"),
+        ({"neutral_B": [0, 0, 0, 0, 0]}, "neutral_B: expected 4 values"),
         ({"step_B": [0, -1, 0, 1]}, "row 1 \\(trajectory 10, step -1\\): step -1 is negative"),
         ({"episode_returns_B": [1.0, 1.0, 0.0, 0.5]}, "row 3 .*: episode_returns_B differs from another row"),
         ({"step_B": [0, 0, 0, 1], "anchor_B": [1, 1, 1, 3]}, "row 1 .*: step_rewards_B differs from another copy"),
@@ -316,6 +450,7 @@ def test_inputs_are_left_alone_and_outputs_carry_no_gradient() -> None:
         ({"omega": float("inf")}, "omega"),
         ({"norm": "std"}, "norm: expected one of mean_norm, mean_std_norm, got 'std'"),
         ({"episode_mean": "tokens"}, "episode_mean: expected one of trajectories, rows, got 'tokens'"),
+        ({"singletons": "none"}, "singletons: expected one of group, zero, got 'none'"),
     ],
 )
 def test_contradictions_are_refused(change: dict[str, Any], message: str) -> None:

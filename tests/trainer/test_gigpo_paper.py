@@ -18,9 +18,11 @@ SETTINGS = st.fixed_dictionaries(
         "omega": st.sampled_from([0.0, 0.5, 1.0, 3.0]),
         "norm": st.sampled_from(["mean_norm", "mean_std_norm"]),
         "episode_mean": st.sampled_from(["trajectories", "rows"]),
+        "singletons": st.sampled_from(["group", "zero"]),
     }
 )
 GARBAGE = {"reward": 1e6, "group": 0, "trajectory": 0, "step": 0, "anchor": 0, "parent": -1, "total": -1e6}
+GARBAGE |= {"own": -1e6, "invalid": True, "neutral": False}
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Batch:
     rows: tuple[dict[str, Any], ...]
     mask: tuple[tuple[int, ...], ...]
     tree: bool
+    own_returns: bool
     own_totals: bool
 
     def column(self, name: str) -> list[Any]:
@@ -41,6 +44,9 @@ class Batch:
     def optional(self) -> dict[str, list[Any] | None]:
         return {
             "parent_step": self.column("parent") if self.tree else None,
+            "step_returns": self.column("own") if self.own_returns else None,
+            "invalid": self.column("invalid"),
+            "neutral": self.column("neutral"),
             "episode_returns": self.column("total") if self.own_totals else None,
             "padding": self.column("padding"),
         }
@@ -72,12 +78,13 @@ def batches(draw: st.DrawFn) -> Batch:
                 parent = draw(st.sampled_from([-1, *(s for s in steps if s < step)]))
                 anchor = draw(st.integers(-1, 2)) * 2**61
                 row = {**ids, "reward": draw(reward), "anchor": anchor, "parent": parent, "total": total}
+                row |= {"own": draw(reward), "invalid": draw(st.booleans()), "neutral": draw(st.booleans())}
                 rows.append({**row, "padding": False})
     rows += [dict(draw(st.sampled_from(rows))) for _ in range(draw(st.integers(0, 3)))]
     rows += [{**GARBAGE, "padding": True} for _ in range(draw(st.integers(0, 2)))]
     rows = draw(st.permutations(rows))
     mask = tuple(tuple(draw(st.tuples(*[st.integers(0, 1)] * 3))) for _ in rows)
-    return Batch(tuple(rows), mask, draw(st.booleans()), draw(st.booleans()))
+    return Batch(tuple(rows), mask, draw(st.booleans()), draw(st.booleans()), draw(st.booleans()))
 
 
 def estimate(batch: Batch, chosen: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -26,8 +26,10 @@ from verl.workers.utils.padding import response_from_nested, response_to_nested
 from aflow_verl.env import agent_loop
 from aflow_verl.env.dataset import make_row
 from aflow_verl.env.server import SearchServer
+from aflow_verl.env.shared_search import StepShape
 from aflow_verl.env.tokens import PolicyTokens
 from aflow_verl.recipe.load import load_recipe
+from aflow_verl.search.targets import MergedStep
 from trainer.advantage import advantage_context, gigpo_estimator, step_rows
 from trainer.rollout.server import TransformersServer
 
@@ -77,7 +79,7 @@ class _Loop:
         self.ours, self.config = recipe.ours, recipe.config
         run_dir.mkdir()
         self.engine = engine
-        self.search = SearchServer(self.ours, str(run_dir), str(policy), 512)
+        self.search = SearchServer(self.ours, str(run_dir), str(policy), 512, StepShape(ROWS, SESSIONS, gamma=0.95))
         rollout = {"load_format": "auto", "dtype": "float32", "max_num_seqs": 64, "response_length": 2}
         self.rollout = TransformersServer(OmegaConf.create(rollout), OmegaConf.create({"path": str(policy)}), 0)
         self.tokenizer = AutoTokenizer.from_pretrained(policy)
@@ -93,8 +95,8 @@ class _Loop:
         await self.rollout.receive_weights({name: value.detach().clone() for name, value in weights})
         await self.rollout.finish_update(step)
 
-    async def play(self, step: int) -> list[tuple[str, Any]]:
-        """All sessions of the step at once; (key, output) of every row."""
+    async def play(self, step: int) -> tuple[list[tuple[str, Any]], MergedStep]:
+        """All sessions of the step at once; (key, output) of every row, and what the merged tree says of them."""
 
         async def session(index: int, number: int) -> list[tuple[str, Any]]:
             loop = object.__new__(agent_loop.AflowAgentLoop)
@@ -112,20 +114,21 @@ class _Loop:
             return [(f"u{index}_{number}_{t}", output) for t, output in enumerate(outputs)]
 
         played = await asyncio.gather(*(session(i, n) for i in range(ROWS) for n in range(SESSIONS)))
-        await self.search.merge(step, [(f"u{i}", n) for i in range(ROWS) for n in range(SESSIONS)])
-        return [row for rows in played for row in rows]
+        merged = await self.search.merge(step, [(f"u{i}", n) for i in range(ROWS) for n in range(SESSIONS)])
+        return [row for rows in played for row in rows], merged
 
-    def update(self, rows: list[tuple[str, Any]], shuffle: np.random.Generator | None) -> float:
+    def update(self, rows: list[tuple[str, Any]], merged: MergedStep, shuffle: np.random.Generator | None) -> float:
         """One PPO update on the rows; with ``shuffle`` their rewards are dealt out anew. Returns the gradient norm."""
         batch = _batch([output for _, output in rows])
-        steps = step_rows([key for key, _ in rows], [{}] * len(rows), [output.extra_fields for _, output in rows])
+        fields = [output.extra_fields for _, output in rows]
+        steps = step_rows([key for key, _ in rows], [{}] * len(rows), fields, merged.targets)
         if shuffle is not None:
             order = shuffle.permutation(len(rows))
             episodes, first = np.unique(steps.trajectory_B, return_index=True)
             dealt = dict(zip(episodes, steps.episode_returns_B[shuffle.permutation(first)], strict=True))
             steps = replace(
                 steps,
-                step_rewards_B=steps.step_rewards_B[order],
+                targets_B=tuple(steps.targets_B[k] for k in order),
                 episode_returns_B=np.array([dealt[t] for t in steps.trajectory_B], dtype=np.float32),
             )
         with self.engine.eval_mode():
@@ -137,7 +140,13 @@ class _Loop:
             )
         batch["old_log_probs"] = response_from_nested(old, mask)
         batch["advantages"] = response_to_nested(advantages, mask)
-        actor = ActorConfig(strategy="fsdp2", rollout_n=1, ppo_micro_batch_size_per_gpu=1, use_dynamic_bsz=False)
+        actor = ActorConfig(
+            strategy="fsdp2",
+            rollout_n=1,
+            ppo_micro_batch_size_per_gpu=1,
+            use_dynamic_bsz=False,
+            loss_agg_mode=self.config.actor_rollout_ref.actor.loss_agg_mode,
+        )
         with self.engine.train_mode():
             output = self.engine.train_batch(batch, loss_function=partial(ppo_loss, config=actor))
         return float(output["metrics"]["grad_norm"])
@@ -195,7 +204,8 @@ async def _train(loop: _Loop, shuffle: np.random.Generator | None) -> tuple[floa
     await loop.open()
     before = loop.probability(GOOD_EDIT)
     for step in range(1, STEPS + 1):
-        norm = loop.update(await loop.play(step), shuffle)
+        rows, merged = await loop.play(step)
+        norm = loop.update(rows, merged, shuffle)
         assert np.isfinite(norm)
         await loop.sync(step)
     after = loop.probability(GOOD_EDIT)

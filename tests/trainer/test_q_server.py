@@ -11,7 +11,7 @@ import torch
 from omegaconf import OmegaConf
 from ray.exceptions import ActorDiedError
 
-from aflow_verl.critic.shared_prompt import SharedPromptGroup, score_groups
+from aflow_verl.critic.shared_prompt import prompt_values
 from aflow_verl.errors import CriticUnavailable
 from aflow_verl.search.qvalues import ScoreGroup
 from aflow_verl.types import Q_ACTOR
@@ -21,11 +21,7 @@ from trainer.q_server import QLink, QServer, compute_dtype
 from trainer.rollout import weights
 from trainer.workers import AflowTrainingWorker
 
-GROUPS = [
-    ScoreGroup((11, 12, 13, 14), "root", (("a", (20, 2)), ("b", (21, 22, 23, 2)))),
-    ScoreGroup((31, 32), "a"),
-    ScoreGroup((51, 52, 53), "b"),
-]
+GROUPS = [ScoreGroup((11, 12, 13, 14), "root"), ScoreGroup((31, 32), "a"), ScoreGroup((51, 52, 53), "b")]
 
 
 class _Handle:
@@ -48,11 +44,9 @@ class _Ranks:
         AflowTrainingWorker.push_weights(self._worker, server, dtype)  # type: ignore[arg-type]
 
     @torch.no_grad()
-    def score_shared_prompts(
-        self, groups: Sequence[SharedPromptGroup], batch_size: int
-    ) -> list[dict[int, tuple[float, list[float]]]]:
+    def score_prompts(self, prompts: Sequence[tuple[int, ...]], batch_size: int) -> list[dict[int, float]]:
         module = self._worker.engine.module.eval()
-        return [{i: score_groups(module, [group], device="cpu")[0]} for i, group in enumerate(groups)]
+        return [{i: prompt_values(module, [prompt], device="cpu")[0]} for i, prompt in enumerate(prompts)]
 
 
 @pytest.fixture
@@ -76,17 +70,15 @@ def _link(server: QServer, tiny_policy: Path) -> QLink:
 
 
 def test_values_on_demand_are_those_of_the_export(
-    plain_ray: None, make_engine: Callable[..., Any], server: QServer, tiny_policy: Path
+    plain_ray: None, make_critic: Callable[[], Any], server: QServer, tiny_policy: Path
 ) -> None:
-    critic = _Ranks(make_engine("value_model"))
-    exported = export_values(critic, GROUPS, {}, {}, weights_step=4, batch_size=8, gamma=0.9).snapshot
+    critic = _Ranks(make_critic())
+    exported = export_values(critic, GROUPS, {}, batch_size=8).values
     _link(server, tiny_policy).publish(critic, 4)
-    values = asyncio.run(server.score(GROUPS, 4)).values()
-    assert set(values) == set(exported.values)
-    for node_id, value in values.items():
-        assert value.weights_step == 4
-        assert value.v == pytest.approx(exported.values[node_id].v, abs=1e-6)
-        assert value.q == pytest.approx(exported.values[node_id].q, abs=1e-6)
+    scores = asyncio.run(server.score(GROUPS, 4))
+    assert scores.weights_step == 4
+    assert dict(scores.v) == pytest.approx(exported, abs=1e-6)
+    assert len(set(exported.values())) == 3
 
 
 async def _filled(server: QServer, step: int, scale: float = 1.0) -> dict[str, torch.Tensor]:

@@ -14,15 +14,25 @@ from omegaconf import OmegaConf
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
 from verl.utils import tensordict_utils as tu
-from verl.workers.config import ActorConfig, FSDPCriticConfig
-from verl.workers.utils.losses import ppo_loss, value_loss
+from verl.workers.config import ActorConfig
+from verl.workers.utils.losses import ppo_loss
 
 from aflow_verl.search.replay import ReplayRow
+from aflow_verl.search.targets import RowTarget
 from trainer import replay as module
+from trainer.critic_targets import EndsLoss, ends
 from trainer.replay import CriticReplay, Sizes, read_rows, replay_batch, sizes
 from trainer.workers import AflowTrainingWorker
 
-ROWS = [ReplayRow((5, 6, 7), (8, 2), 0.9), ReplayRow((5, 9), (4, 2), -0.7), ReplayRow((3, 3, 3, 3), (11,), 0.4)]
+ROWS = [
+    ReplayRow((5, 6, 7), (8, 2), 0.9, 0.5),
+    ReplayRow((5, 9), (4, 6, 2), -0.7, -0.2),
+    ReplayRow((3, 3, 3, 3), (11,), 0.4, 0.1),
+]
+TARGETS = {
+    ("u_1", 3, 0): RowTarget(1.0, q=0.5, v=0.9, invalid=False, neutral=False),
+    ("u_1", 3, 1): RowTarget(2.0, q=-0.2, v=-0.7, invalid=False, neutral=False),
+}
 CONFIG = OmegaConf.create(
     {
         "critic": {
@@ -62,12 +72,13 @@ def test_rows_are_dealt_out_to_the_ranks() -> None:
     assert [ids.tolist() for ids in batch["input_ids"].unbind()] == [
         [5, 6, 7, 8, 2],
         [3, 3, 3, 3, 11],
-        [5, 9, 4, 2],
+        [5, 9, 4, 6, 2],
         [0, 0],
     ]
-    assert [mask.tolist() for mask in batch["loss_mask"].unbind()] == [[1, 1], [1], [1, 1], [0]]
+    assert [mask.tolist() for mask in batch["loss_mask"].unbind()] == [[1, 1], [1], [1, 1, 1], [0]]
     assert [ids.tolist() for ids in batch["position_ids"].unbind()][1] == [0, 1, 2, 3, 4]
-    assert batch["returns"].unbind()[0].tolist() == pytest.approx([0.9, 0.9])
+    targets = [row.tolist() for row in batch["returns"].unbind()]
+    assert targets == [pytest.approx(row) for row in ([0.9, 0.5], [0.4], [-0.7, -0.2, -0.2], [0.0])]
 
 
 def test_real_rows_of_a_batch_are_read_by_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,11 +92,9 @@ def test_real_rows_of_a_batch_are_read_by_key(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(module.tq, "kv_batch_get", get)
     tags = [{"is_padding": True}, {}, {}]
     batch = KVBatchMeta(partition_id="train", keys=["pad_0_0", "u_1_3_1", "u_1_3_0"], tags=tags)
-    found = read_rows(batch)
+    found = read_rows(batch, TARGETS)
     assert asked["keys"] == ["u_1_3_1", "u_1_3_0"]
-    assert set(found) == {("u_1", 3, 1), ("u_1", 3, 0)}
-    assert found[("u_1", 3, 0)].prompt_ids == (5, 6, 7)
-    assert found[("u_1", 3, 0)].target == pytest.approx(0.9)
+    assert found == {("u_1", 3, 1): ROWS[1], ("u_1", 3, 0): ROWS[0]}
 
 
 class _Group:
@@ -106,25 +115,19 @@ class _Group:
 
 
 @pytest.fixture
-def make_critic(make_engine: Callable[..., Any]) -> Callable[[], _Group]:
-    return lambda: _critic(make_engine("value_model"))
+def critic(make_critic: Callable[[], Any]) -> _Group:
+    return _group(make_critic())
 
 
-@pytest.fixture
-def critic(make_critic: Callable[[], _Group]) -> _Group:
-    return make_critic()
-
-
-def _critic(engine: Any) -> _Group:
+def _group(engine: Any) -> _Group:
     worker = object.__new__(AflowTrainingWorker)
-    settings = FSDPCriticConfig(strategy="fsdp2", rollout_n=1, ppo_micro_batch_size_per_gpu=2, use_dynamic_bsz=False)
     worker.__dict__ |= {
         "engine": engine,
         "engine_config": engine.engine_config,
         "model_config": {"use_remove_padding": False},
         "flops_counter": None,
         "device_name": "cpu",
-        "loss_fn": partial(value_loss, config=settings),
+        "loss_fn": EndsLoss(cliprange_value=0.5),
         "profiler": None,
     }
     engine.engine_config.use_dynamic_bsz = False
@@ -134,11 +137,11 @@ def _critic(engine: Any) -> _Group:
 
 
 def _distance(critic: _Group) -> float:
-    """Mean squared difference of values and targets over all response tokens."""
-    batch = replay_batch(ROWS, 4, 1)
-    replayed = CriticReplay(critic, ROWS, CONFIG)
-    error = (replayed._batch["values"].values() - batch["returns"].values()) ** 2
-    return float(error[batch["loss_mask"].values().bool()].mean())
+    """Squared difference of values and targets: mean over the ends of a reply, then over its 3 rows of 4."""
+    batch = CriticReplay(critic, ROWS, CONFIG)._batch
+    counts = ends(batch["loss_mask"].to_padded_tensor(0))
+    error = (batch["values"].to_padded_tensor(0.0) - batch["returns"].to_padded_tensor(0.0)) ** 2 * counts
+    return float((error.sum(-1) / counts.sum(-1).clamp(min=1)).sum() / 4)
 
 
 def test_the_critic_moves_towards_replayed_targets(critic: _Group) -> None:
@@ -187,7 +190,7 @@ def test_the_actor_becomes_bit_for_bit_what_it_would_have_without_replay(
 
 
 def test_old_values_are_those_before_verls_own_update(critic: _Group) -> None:
-    """The loss of the first replay is 0.5 * mean (V - target)^2 of the values it was made with: nothing is clipped."""
+    """The loss of the first replay is 0.5 * (V - target)^2 of the values it was made with: nothing is clipped."""
     distance = _distance(critic)
     replay = CriticReplay(critic, ROWS, CONFIG)
     assert replay.update()["critic/replay_vf_loss"] == pytest.approx(0.5 * distance, rel=1e-4)
@@ -196,11 +199,11 @@ def test_old_values_are_those_before_verls_own_update(critic: _Group) -> None:
     assert not torch.equal(trained["values"].values(), later._batch["values"].values())
 
 
-def test_asking_for_old_values_leaves_the_critics_own_update_as_it_is(make_critic: Callable[[], _Group]) -> None:
-    own = [ReplayRow((6, 5), (9, 2), 0.3), ReplayRow((7,), (4, 2), -0.2)]
+def test_asking_for_old_values_leaves_the_critics_own_update_as_it_is(make_critic: Callable[[], Any]) -> None:
+    own = [ReplayRow((6, 5), (9, 2), 0.3, 0.1), ReplayRow((7,), (4, 2), -0.2, 0.2)]
 
     def updated(*, replay: bool) -> list[torch.Tensor]:
-        critic = make_critic()
+        critic = _group(make_critic())
         if replay:
             CriticReplay(critic, ROWS, CONFIG)
         CriticReplay(critic, own, CONFIG).update()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from aflow_verl.critic.shared_prompt import SharedPromptGroup, score_groups
+from aflow_verl.critic.shared_prompt import SharedPromptGroup, prompt_values, score_groups
 
 
 def _values(module: torch.nn.Module, ids: list[int]) -> torch.Tensor:
@@ -15,17 +15,8 @@ def _values(module: torch.nn.Module, ids: list[int]) -> torch.Tensor:
 
 
 @pytest.fixture
-def critic(make_engine: Callable[..., Any]) -> torch.nn.Module:
-    module: torch.nn.Module = make_engine("value_model").module
-    with torch.no_grad():  # a head that tells positions apart
-        torch.manual_seed(3)
-        for name, parameter in module.named_parameters():
-            if name.startswith("score"):
-                parameter.add_(
-                    torch.distributed.tensor.distribute_tensor(
-                        torch.randn(parameter.shape), parameter.device_mesh, parameter.placements
-                    )
-                )
+def critic(make_critic: Callable[[], Any]) -> torch.nn.Module:
+    module: torch.nn.Module = make_critic().module
     return module.eval()
 
 
@@ -45,6 +36,9 @@ def test_v_and_q_match_single_sequences(critic: torch.nn.Module) -> None:
             whole = prompt + list(ids)
             assert q == pytest.approx(float(_values(critic, whole)[len(whole) - 2]), abs=1e-4)
     assert len({round(v, 6) for v, _ in scores}) == 3
+    with torch.no_grad():
+        alone = prompt_values(critic, [group.prompt_ids for group in groups], device="cpu")
+    assert alone == pytest.approx([v for v, _ in scores], abs=1e-5)
 
 
 def test_groups_without_actions(critic: torch.nn.Module) -> None:

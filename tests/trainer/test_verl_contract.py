@@ -1,6 +1,7 @@
 """What the project relies on in verl, one behaviour a test: a verl upgrade fails here first, and says why."""
 
 import inspect
+import re
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -10,17 +11,24 @@ import pytest
 import torch
 import verl
 from omegaconf import OmegaConf
+from tensordict import TensorDict
 from torch.distributed.tensor import DTensor
 from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopOutput
 from verl.protocol import DataProto
 from verl.trainer.ppo import padding_utils
-from verl.trainer.ppo.core_algos import register_adv_est
+from verl.trainer.ppo.core_algos import (
+    agg_loss,
+    compute_policy_loss_vanilla,
+    compute_value_loss,
+    register_adv_est,
+)
 from verl.trainer.ppo.ray_trainer import compute_advantage
 from verl.trainer.ppo.v1 import agent_loop_tq
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
-from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
+from verl.utils import tensordict_utils as tu
+from verl.workers.engine.fsdp.transformer_impl import FSDPEngine, FSDPEngineWithLMHead
 from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
 from verl.workers.rollout.base import BaseRollout
 from verl.workers.rollout.llm_server import LLMServerClient
@@ -54,6 +62,7 @@ def test_version() -> None:
         ("_compute_old_log_prob", ["batch", "metrics"]),
         ("_compute_advantage", ["batch", "metrics"]),
         ("_update_critic", ["batch", "metrics"]),
+        ("_update_actor", ["batch", "metrics"]),
         ("_consume_sync_metrics", []),
     ],
 )
@@ -70,7 +79,7 @@ def test_the_mode_is_compared_with_the_literal_sync() -> None:
 
 
 def test_a_step_saves_its_checkpoint_after_step_and_before_on_step_end() -> None:
-    """The tree is merged in ``step``, so a checkpoint never lacks its tree."""
+    """Tree and values are the step's by then, so a checkpoint never lacks them."""
     source = inspect.getsource(PPOTrainer.fit)
     assert source.index("self.step(metrics") < source.index("self._save_checkpoint()") < source.index("on_step_end()")
     assert (
@@ -92,6 +101,9 @@ def test_values_are_computed_before_the_critics_update_and_the_actors_comes_afte
     once = inspect.getsource(PPOTrainer._step_once)
     assert once.index("_compute_values(") < once.index("_compute_adv") < once.index("_update_critic(")
     assert once.index("_update_critic(") < once.index("_update_actor(")
+    assert 'response_from_nested(data.pop("values"), data["response_mask"])' in inspect.getsource(
+        PPOTrainer._compute_values
+    ), "so a row's values begin at its last prompt token"
 
 
 def test_prompts_are_named_where_they_are_drawn_and_rows_padded_after_their_order_is_made() -> None:
@@ -99,12 +111,6 @@ def test_prompts_are_named_where_they_are_drawn_and_rows_padded_after_their_orde
     once, balance = inspect.getsource(PPOTrainer._step_once), inspect.getsource(PPOTrainer._balance_batch)
     assert once.index("replay_buffer.sample(") < once.index("_balance_batch(") < once.index("_compute_old_log_prob(")
     assert balance.index("upsample_batch_to_divisible_size(") < balance.index("batch.reorder(")
-
-
-def test_the_rows_of_a_step_are_in_the_data_queue_until_it_is_over() -> None:
-    """``step`` reads them once more, for replay."""
-    source = inspect.getsource(PPOTrainer.fit)
-    assert source.index("self.step(metrics") < source.index("tq.kv_clear(keys=batch.keys")
 
 
 def test_the_learning_rates_schedule_moves_where_train_batch_is_told_to() -> None:
@@ -115,8 +121,46 @@ def test_the_learning_rates_schedule_moves_where_train_batch_is_told_to() -> Non
     assert "self.train_batch(mini_batch_td)" in mini
 
 
-def test_the_value_loss_reads_three_columns() -> None:
-    assert 'data.select("values", "returns", "response_mask")' in inspect.getsource(value_loss)
+def test_the_value_loss_reads_three_columns_and_three_settings() -> None:
+    """So ``EndsLoss`` gives it a mask of its own, and stands in the place of the configuration."""
+    source = inspect.getsource(value_loss)
+    assert 'data.select("values", "returns", "response_mask")' in source
+    assert set(re.findall(r"config\.(\w+)", source)) == {"cliprange_value", "loss_agg_mode", "loss_scale_factor"}
+    assert "self.critic_wg.set_loss_fn(value_loss_)" in inspect.getsource(PPOTrainer._setup)
+    assert "loss_function=self.loss_fn" in inspect.getsource(TrainingWorker.train_batch)
+
+
+def test_a_sequence_mean_weighs_replies_alike_and_padding_not_at_all() -> None:
+    """Rows: loss 1 on 4 tokens, loss 3 on 1 token, padding; of a mini-batch of 4 rows on two ranks: (1 + 3) / 4 * 2."""
+    losses = torch.tensor([[1.0, 1.0, 1.0, 1.0], [3.0, 0.0, 0.0, 0.0], [9.0, 0.0, 0.0, 0.0]])
+    mask = torch.tensor([[1, 1, 1, 1], [1, 0, 0, 0], [0, 0, 0, 0]])
+    mean = agg_loss(losses, mask, "seq-mean-token-mean", dp_size=2, batch_num_tokens=999, global_batch_size=4)
+    assert float(mean) == pytest.approx(2.0)
+    assert "agg_loss(" in inspect.getsource(compute_value_loss)
+    assert "agg_loss(" in inspect.getsource(compute_policy_loss_vanilla)
+
+
+def test_a_rank_cuts_its_rows_into_mini_batches_by_position() -> None:
+    """So padding has to be dealt out beforehand."""
+    balance, multiple = (
+        inspect.getsource(f) for f in (PPOTrainer._balance_batch, PPOTrainer._get_required_batch_multiple)
+    )
+    assert "worker_group._dispatch_info[role]" in balance
+    assert "dp_size = max(dp_rank_mapping) + 1" in balance
+    assert "self.config.trainer.critic_warmup <= self.global_steps" in multiple
+    assert multiple.count("self.config.actor_rollout_ref.rollout.n") == 2
+    assert "mini_batch_size // self.engine.get_data_parallel_size()" in inspect.getsource(
+        TrainingWorker.train_mini_batch
+    )
+    data = TensorDict({"row": torch.arange(6)}, batch_size=[6])
+    pieces = tu.make_iterator(data, mini_batch_size=2, epochs=1, seed=1, dataloader_kwargs={"shuffle": False})
+    assert [piece["row"].tolist() for piece in pieces] == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_an_engine_builds_its_module_before_it_is_sharded() -> None:
+    """Where a new value head becomes zero; ranks without weights get those of the first one."""
+    source = inspect.getsource(FSDPEngine._build_model_optimizer)
+    assert source.index("self._build_module()") < source.index("self._build_fsdp_module(module)")
 
 
 def test_a_batch_may_bring_its_own_micro_batch() -> None:
@@ -270,7 +314,6 @@ def test_an_estimator_is_handed_rewards_mask_config_and_uids_only() -> None:
 
 def test_values_and_log_probabilities_of_a_response_start_one_token_before_it() -> None:
     """V(s) is the value at ``prompt_len - 1``; the value after the last token is never trained."""
-    from tensordict import TensorDict
     from verl.workers.utils.padding import no_padding_2_padding
 
     def nest(*rows: list[float]) -> torch.Tensor:

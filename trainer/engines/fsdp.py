@@ -1,7 +1,8 @@
-"""FSDP engines of verl with restricted-decoding log-probabilities, on GPUs and, over gloo, on CPUs.
+"""FSDP engines of verl, on GPUs and, over gloo, on CPUs: log-probabilities of restricted decoding, and value heads that
+start at zero.
 
-Registered with verl's ``EngineRegistry``: on ``cpu`` for the language and the value model; on NVIDIA GPUs the language
-model under its vendor key, which verl looks up before its own default.
+Registered with verl's ``EngineRegistry``, on NVIDIA GPUs under their vendor key, which verl looks up before its own
+default.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead, FSDPEngineWithValueHead
 
 from trainer.engines.legal_tokens import LEGAL_MASS, legal_positions, restrict_
+from trainer.engines.value_head import ZeroValueHeadMixin
 
 
 class LegalTokensMixin:
@@ -76,15 +78,17 @@ class LegalTokensEngine(LegalTokensMixin, FSDPEngineWithLMHead):
     """The policy's engine on NVIDIA GPUs."""
 
 
+@EngineRegistry.register(model_type="value_model", backend=["fsdp", "fsdp2"], device="cuda", vendor="nvidia")
+class ZeroHeadEngine(ZeroValueHeadMixin, FSDPEngineWithValueHead):
+    """The critic's engine on NVIDIA GPUs."""
+
+
 @EngineRegistry.register(model_type="language_model", backend=["fsdp2"], device="cpu")
 class CPUEngineWithLMHead(LegalTokensMixin, _OnCPU, FSDPEngineWithLMHead):
     """The policy's engine on a CPU."""
 
 
-@EngineRegistry.register(model_type="value_model", backend=["fsdp2"], device="cpu")
-class CPUEngineWithValueHead(_OnCPU, FSDPEngineWithValueHead):
-    """The critic's engine on a CPU."""
-
+class _ValueModelOnCPU(_OnCPU, FSDPEngineWithValueHead):
     def _build_module(self) -> torch.nn.Module:
         # verl's loader of value models asks for flash-attention, which no CPU has.
         model_config = self.model_config
@@ -92,7 +96,6 @@ class CPUEngineWithValueHead(_OnCPU, FSDPEngineWithValueHead):
         hf_config = model_config.hf_config
         hf_config.num_labels = 1
         hf_config.classifier_dropout = 0.0
-        torch.manual_seed(self.engine_config.seed)  # the value head is new, so its weights are drawn here
         module: torch.nn.Module = AutoModelForTokenClassification.from_pretrained(
             str(model_config.local_path),
             dtype=dtype,
@@ -105,3 +108,8 @@ class CPUEngineWithValueHead(_OnCPU, FSDPEngineWithValueHead):
                 gradient_checkpointing_kwargs={"use_reentrant": False}
             )
         return module
+
+
+@EngineRegistry.register(model_type="value_model", backend=["fsdp2"], device="cpu")
+class CPUEngineWithValueHead(ZeroValueHeadMixin, _ValueModelOnCPU):
+    """The critic's engine on a CPU."""
