@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from aflow_verl.errors import InvalidAction
+from aflow_verl.search.lessons import Lesson
 from aflow_verl.types import Message, OperatorInfo
+from aflow_verl.workflow.edit_kinds import edit_kind
 from aflow_verl.workflow.edits import STOP, Edit, EditSpace, apply_edit, legal_edits
 from aflow_verl.workflow.labels import labels
 from aflow_verl.workflow.parse import parse_code_reply
@@ -37,7 +39,7 @@ class Reply:
     log_prob: float | None = None
     """A policy's length-normalised log-probability of it; None where nobody can tell."""
     response_ids: tuple[int, ...] = ()
-    """Its tokens for the policy, end of turn included."""
+    """Its tokens for the policy, end of turn included; what the critic reads of a proposal."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,11 @@ class Context:
     """What a prompt says beyond the workflow itself; frozen for the episode."""
 
     experience: tuple[str, ...] = ()
+    """What was tried on this workflow, a line each."""
     logs: tuple[str, ...] = ()
+    """Problems that it failed."""
+    lessons: tuple[Lesson, ...] = ()
+    """What kinds of edit did anywhere in the tree."""
 
 
 NO_CONTEXT = Context()
@@ -108,7 +114,10 @@ class EditFormat:
     def offer(self, state: WorkflowState, tried: frozenset[str], context: Context = NO_CONTEXT) -> Offer:
         """Edits already tried on this node are not listed; the others keep their labels."""
         left = {label: edit for label, edit in self._labelled(state).items() if edit.key not in tried - {STOP.key}}
-        messages = edit_prompt(state, tuple(left.values()), tuple(left), task=self._task)
+        known = {lesson.kind: lesson for lesson in context.lessons}
+        kinds = ["" if edit.key == STOP.key else edit_kind(state, state, edit.key) for edit in left.values()]
+        notes = [_note(known.get(kind)) for kind in kinds]
+        messages = edit_prompt(state, tuple(left.values()), tuple(left), task=self._task, notes=notes)
         return Offer(messages, tuple(left))
 
     async def read(self, state: WorkflowState, reply: str) -> Action:
@@ -135,7 +144,14 @@ class CodeFormat:
 
     def offer(self, state: WorkflowState, tried: frozenset[str], context: Context = NO_CONTEXT) -> Offer:
         return free_offer(
-            lambda logs: code_prompt(state, self._operators, task=self._task, experience=context.experience, logs=logs),
+            lambda logs: code_prompt(
+                state,
+                self._operators,
+                task=self._task,
+                experience=context.experience,
+                lessons=[lesson.line for lesson in context.lessons],
+                logs=logs,
+            ),
             context.logs,
         )
 
@@ -148,6 +164,11 @@ class CodeFormat:
 
     def reply_of(self, state: WorkflowState, key: str) -> str | None:
         return None
+
+
+def _note(lesson: Lesson | None) -> str:
+    """What a short prompt has room for, such as ``+0.12 in 5``; nothing where such an edit was never made."""
+    return "" if lesson is None else f"{lesson.gain:+.2f} in {lesson.count}"
 
 
 def free_offer(prompt: Callable[[tuple[str, ...]], list[Message]], logs: tuple[str, ...]) -> Offer:

@@ -65,7 +65,7 @@ class AflowAgentLoop(AgentLoopBase):
         env = WorkflowEnv(
             start,
             session,
-            env_settings(ours, float(self.config.algorithm.gamma)),
+            env_settings(ours),
             ours.search,
             actions,
             _evaluator(search, start),
@@ -75,7 +75,7 @@ class AflowAgentLoop(AgentLoopBase):
         while not env.done:
             observation = await env.observe()
             reply = await rows.play(observation, sampling_params)
-            transition = await env.step(reply, log_prob=rows.mean_log_prob, response_ids=rows.response_ids)
+            transition = await env.step(reply, log_prob=rows.mean_log_prob)
             rows.reward(transition.reward, transition.child_id)
         episode = replace(env.episode(), truncated_prompts=rows.truncated)
         await search.finish_episode.remote(uid, episode)
@@ -92,7 +92,7 @@ def _evaluator(search: Any, start: EpisodeStart) -> Any:
     problem_ids = tuple(problem.id for problem in start.problems)
 
     async def evaluate(state: WorkflowState) -> Evaluation:
-        evaluation: Evaluation = await search.evaluate.remote(start.benchmark, state, problem_ids)
+        evaluation: Evaluation = await search.evaluate_child.remote(start.benchmark, state, problem_ids)
         return evaluation
 
     return evaluate
@@ -124,11 +124,6 @@ class _Rows:
     def truncated(self) -> int:
         """Prompts that were too long even without failed problems, and lost their middle."""
         return self._tokens.truncated
-
-    @property
-    def response_ids(self) -> tuple[int, ...]:
-        """Tokens of the last reply."""
-        return tuple(self._outputs[-1].response_ids)
 
     @property
     def mean_log_prob(self) -> float | None:

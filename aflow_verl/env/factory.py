@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from aflow_verl.benchmarks.base import Benchmark
 from aflow_verl.config import AflowConfig
 from aflow_verl.env.actions import ActionFormat, CodeFormat, EditFormat
@@ -13,9 +15,9 @@ from aflow_verl.workflow.instructions import select_instructions
 from aflow_verl.workflow.state import WorkflowState, seed_state
 
 
-def env_settings(ours: AflowConfig, gamma: float) -> EnvSettings:
+def env_settings(ours: AflowConfig) -> EnvSettings:
     env = ours.env
-    return EnvSettings(env.steps, env.invalid_penalty, gamma, env.anchor, env.max_logs)
+    return EnvSettings(env.steps, env.invalid_penalty, env.anchor, env.max_logs)
 
 
 def task_text(ours: AflowConfig, benchmark: Benchmark) -> str:
@@ -25,11 +27,11 @@ def task_text(ours: AflowConfig, benchmark: Benchmark) -> str:
 
 def action_format(ours: AflowConfig, task: str, write: Write) -> ActionFormat:
     """``task``: the text of ``task_text``. ``write``: how the editor model is asked; only ``suggest`` asks it."""
+    return FORMATS[ours.env.action_format](ours, task, write)
+
+
+def _edit(ours: AflowConfig, task: str, write: Write) -> ActionFormat:
     env = ours.env
-    if env.action_format == "code":
-        return CodeFormat(operator_infos(env.operators), task)
-    if env.action_format == "suggest":
-        return SuggestFormat(operator_infos(env.operators), task, write)
     space = EditSpace(
         operators=env.operators,
         instructions=select_instructions(env.instructions),
@@ -37,6 +39,22 @@ def action_format(ours: AflowConfig, task: str, write: Write) -> ActionFormat:
         max_steps=env.max_workflow_steps,
     )
     return EditFormat(space, task)
+
+
+def _code(ours: AflowConfig, task: str, write: Write) -> ActionFormat:
+    return CodeFormat(operator_infos(ours.env.operators), task)
+
+
+def _suggest(ours: AflowConfig, task: str, write: Write) -> ActionFormat:
+    return SuggestFormat(operator_infos(ours.env.operators), task, write)
+
+
+FORMATS: Mapping[str, Callable[[AflowConfig, str, Write], ActionFormat]] = {
+    "edit": _edit,
+    "code": _code,
+    "suggest": _suggest,
+}
+"""``env.action_format`` -> the format."""
 
 
 def root_state(ours: AflowConfig, benchmark: Benchmark) -> WorkflowState:

@@ -16,7 +16,7 @@ from aflow_verl.env.scoring import score_groups
 from aflow_verl.env.tokens import PolicyTokens
 from aflow_verl.errors import CriticUnavailable
 from aflow_verl.evaluation.retry import with_retries
-from aflow_verl.search.qvalues import QValue, ScoreGroup
+from aflow_verl.search.qvalues import ScoreGroup
 from aflow_verl.search.view import TreeView
 from aflow_verl.types import Q_ACTOR
 
@@ -30,14 +30,15 @@ class ValuesOnDemand:
         """``start.q``: not None. ``retrying``: how often a failure of the infrastructure is tried again."""
         assert start.q is not None
         self._weights_step = start.q.weights_step
-        self._told_by = start.tree
+        self._lessons = start.lessons
+        self._centre = start.centre
         self._actions = actions
         self._tokens = tokens
         self._retrying = retrying
 
-    async def __call__(self, tree: TreeView, node_ids: Sequence[str]) -> Mapping[str, QValue]:
+    async def __call__(self, tree: TreeView, node_ids: Sequence[str]) -> Mapping[str, float]:
         """Raises: CriticUnavailable."""
-        groups = score_groups(tree, node_ids, self._actions, self._tokens, told_by=self._told_by)
+        groups = score_groups(tree, node_ids, self._actions, self._tokens, self._lessons)
         scores = await with_retries(
             lambda: _ask(groups, self._weights_step),
             retries=self._retrying.retries,
@@ -45,7 +46,7 @@ class ValuesOnDemand:
             on=CriticUnavailable,
             failed=lambda _: None,
         )
-        return scores.values()
+        return {node_id: self._centre + v for node_id, v in scores.v.items()}
 
 
 async def _ask(groups: Sequence[ScoreGroup], weights_step: int) -> Scores:

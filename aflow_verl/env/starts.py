@@ -38,10 +38,11 @@ def random_start(tree: Tree, pool: ExperiencePool, how: str, rng: np.random.Gene
 
 
 def _starts(tree: Tree, pool: ExperiencePool, *, surprises: bool) -> Iterator[_Start]:
+    x = tree.estimates().x
     for node in tree:
-        yield _Start(node.id, node.posterior_mean, _mean_surprise(pool, node.id) if surprises else None)
+        yield _Start(node.id, x[node.id], _mean_surprise(pool, node.id) if surprises else None)
 
 
 def _mean_surprise(pool: ExperiencePool, node_id: str) -> float | None:
-    known = [record.surprise for record in pool.query(node=node_id) if record.surprise is not None]
+    known = [record.surprise for record in pool.edits_of(node_id) if record.surprise is not None]
     return math.fsum(known) / len(known) if known else None

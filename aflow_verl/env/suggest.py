@@ -36,7 +36,12 @@ class SuggestFormat:
     def offer(self, state: WorkflowState, tried: frozenset[str], context: Context = NO_CONTEXT) -> Offer:
         return free_offer(
             lambda logs: suggest_prompt(
-                state, self._operators, task=self._task, experience=context.experience, logs=logs
+                state,
+                self._operators,
+                task=self._task,
+                experience=context.experience,
+                lessons=[lesson.line for lesson in context.lessons],
+                logs=logs,
             ),
             context.logs,
         )

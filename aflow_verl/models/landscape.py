@@ -19,6 +19,8 @@ PROBLEM = re.compile(r"Simulated problem \d+-\d+: what is its number\?")
 
 PROGRAM_MARKER = "Python"
 """Occurs in what Programmer asks, and in no instruction of the library."""
+LIST_MARKER = "one by one"
+"""Occurs in the instruction ``list_items``."""
 CHOICE_MARKER = "Reply with its letter only"
 """Occurs in what ScEnsemble asks."""
 
@@ -35,6 +37,9 @@ class Landscape:
     """Chance that a vote returns the most frequent solution, else a random one."""
     spread: float = 0.1
     """Problems differ: the skill on one problem is up to this much higher or lower, evenly."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Marker -> what a reply to such a call says before its number. A later step is shown the reply, so the note may be
+    a marker itself: of an edit that pays only with the edit after it."""
 
     def skill(self, text: str, problem: str) -> float:
         """Chance of a right answer to a call whose messages read ``text``, on this problem."""
@@ -45,6 +50,10 @@ class Landscape:
         """The marker that decides, or ``Custom``."""
         return next((marker for marker in self.markers if marker in text), "Custom")
 
+    def note(self, text: str) -> str:
+        """What the reply to this call says before its number; empty for most."""
+        return self.notes.get(self.kind(text), "")
+
 
 LANDSCAPES: Mapping[str, Landscape] = MappingProxyType(
     {
@@ -53,11 +62,18 @@ LANDSCAPES: Mapping[str, Landscape] = MappingProxyType(
             custom=0.3,
             markers={PROGRAM_MARKER: 0.7, "Check the draft": 0.6, "step by step": 0.45, "answer only": 0.35},
         ),
+        "trap": Landscape(
+            custom=0.2,
+            markers={"Items found:": 0.95, PROGRAM_MARKER: 0.5, LIST_MARKER: 0.3},
+            notes={LIST_MARKER: "Items found: "},
+        ),
         "flat": Landscape(custom=0.5),
     }
 )
 """``models.executor.model`` of a simulated executor names one. ``one_good_edit``: only Programmer helps. ``ladder``:
-several edits help, one more than the next. ``flat``: nothing helps but a vote."""
+several edits help, one more than the next. ``trap``: Programmer pays at once, and little comes after it; to list items
+pays little, but any step after that one, which sees them, is worth more than Programmer. ``flat``: nothing helps but a
+vote."""
 
 
 def answer_of(problem: str) -> str:

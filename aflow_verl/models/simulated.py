@@ -41,8 +41,10 @@ class SimulatedClient:
             return ""
         problem, kind = posed[-1], self._landscape.kind(text)
         if uniform(self._seed, problem, kind, draw) < self._landscape.skill(text, problem):
-            return answer_of(problem)
-        return wrong_answer(problem, self._seed, kind, draw)
+            number = answer_of(problem)
+        else:
+            number = wrong_answer(problem, self._seed, kind, draw)
+        return self._landscape.note(text) + number
 
     def _choose(self, text: str, draw: int) -> str:
         solutions = _SOLUTION.findall(text)

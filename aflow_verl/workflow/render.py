@@ -47,13 +47,17 @@ the whole prompt module
 </prompt>"""
 
 
-def edit_prompt(state: WorkflowState, edits: Sequence[Edit], labels: Sequence[str], *, task: str) -> list[Message]:
-    """The workflow in a line a step, then one line an edit: its label and text. The reply is one label.
+def edit_prompt(
+    state: WorkflowState, edits: Sequence[Edit], labels: Sequence[str], *, task: str, notes: Sequence[str]
+) -> list[Message]:
+    """The workflow in one line, then a line for each edit: label, text, what such edits did. The reply is one label.
 
-    ``edits`` and ``labels`` run in parallel; the caller leaves out what was tried. ValueError if their lengths differ.
+    ``edits``, ``labels`` and ``notes`` run in parallel; the caller leaves out what was tried. ValueError if their
+    lengths differ.
     """
     lines = [f"Workflow: {describe(state)}{_score(state, short=True)}"]
-    lines += [f"{label} {edit.text}" for label, edit in zip(labels, edits, strict=True)]
+    for label, edit, note in zip(labels, edits, notes, strict=True):
+        lines.append(f"{label} {edit.text}" + (f" ({note})" if note else ""))
     return [
         {"role": "system", "content": f"Task: {task} Choose the best edit. Reply with its label."},
         {"role": "user", "content": "\n".join(lines)},
@@ -87,12 +91,14 @@ def code_prompt(
     *,
     task: str,
     experience: Sequence[str] = (),
+    lessons: Sequence[str] = (),
     logs: Sequence[str] = (),
 ) -> list[Message]:
     """AFlow's view of a node: task, score, experience, operators, graph, prompts and failure logs.
 
-    ``experience`` has one line for each modification already tried on this workflow; each of ``logs`` is one failed
-    problem, cut to ``MAX_LOG_CHARS``. How many logs are shown is the caller's choice. The reply is read by
+    ``experience`` has one line for each modification already tried on this workflow, ``lessons`` one for each kind of
+    modification that was tried anywhere, best first; each of ``logs`` is one failed problem, cut to ``MAX_LOG_CHARS``.
+    How many logs are shown is the caller's choice. The reply is read by
     ``parse.parse_code_reply``.
     """
     rules = "\n".join([_ONE_CHANGE, _code_rules(state), _NO_REPEAT])
@@ -100,7 +106,7 @@ def code_prompt(
         f"{_TASK} {_CHANGE}\n\nRules\n{rules}\n\n{_CODE_FORM}",
         [
             ("Task", task),
-            *_search_sections(state, experience),
+            *_search_sections(state, experience, lessons),
             *_workflow_sections(state, operators),
             *_log_sections(logs),
         ],
@@ -113,6 +119,7 @@ def suggest_prompt(
     *,
     task: str,
     experience: Sequence[str] = (),
+    lessons: Sequence[str] = (),
     logs: Sequence[str] = (),
 ) -> list[Message]:
     """The same view as ``code_prompt``; the reply is one modification in words, which an editor model carries out."""
@@ -121,7 +128,7 @@ def suggest_prompt(
         f"{_TASK} {_CHANGE} Somebody else writes the code.\n\nRules\n{_ONE_CHANGE}\n{_NO_REPEAT}\n\n{form}",
         [
             ("Task", task),
-            *_search_sections(state, experience),
+            *_search_sections(state, experience, lessons),
             *_workflow_sections(state, operators),
             *_log_sections(logs),
         ],
@@ -157,10 +164,12 @@ def _code_rules(state: WorkflowState) -> str:
     return _CODE.format(signature="self, problem, entry_point" if takes_entry_point(state.code) else "self, problem")
 
 
-def _search_sections(state: WorkflowState, experience: Sequence[str]) -> list[_Section]:
+def _search_sections(state: WorkflowState, experience: Sequence[str], lessons: Sequence[str]) -> list[_Section]:
+    elsewhere = "\n".join(f"- {line}" for line in lessons)
     return [
         ("Score", _score(state, short=False) or "unknown"),
         ("Experience", "\n".join(f"- {line}" for line in experience) or "none yet"),
+        *([("Kinds of modification, in the whole search", elsewhere)] if lessons else []),
     ]
 
 

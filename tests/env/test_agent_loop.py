@@ -42,7 +42,7 @@ def test_the_critic_is_asked_where_the_recipe_says_so_and_an_export_was_made() -
 
     def asked(source: Any, q: QSnapshot | None) -> bool:
         ours = AflowConfig(benchmark=(), search=SearchConfig(q_source=source))
-        start: Any = SimpleNamespace(q=q, tree=None)
+        start: Any = SimpleNamespace(q=q, tree=None, lessons=(), centre=0.5)
         return _values_on_demand(ours, start, None, loop) is not None  # type: ignore[arg-type]
 
     assert asked("server", QSnapshot(1, {}))

@@ -2,7 +2,6 @@
 
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,14 @@ from aflow_verl.env.actions import EditFormat
 from aflow_verl.env.episode import EpisodeStart
 from aflow_verl.env.on_demand import ValuesOnDemand
 from aflow_verl.env.scoring import score_groups
-from aflow_verl.env.step_metrics import search_metrics
 from aflow_verl.env.tokens import PolicyTokens
 from aflow_verl.env.workflow_env import WorkflowEnv
 from aflow_verl.errors import CriticUnavailable
-from aflow_verl.search.qvalues import QSnapshot, QValue, ScoreGroup
+from aflow_verl.search.lessons import Lesson
+from aflow_verl.search.qvalues import QSnapshot, ScoreGroup
 from aflow_verl.search.tree import Tree
 from aflow_verl.search.view import TreeView
-from aflow_verl.types import Q_ACTOR
+from aflow_verl.types import Q_ACTOR, Evaluation
 from aflow_verl.workflow.edits import EditSpace
 from aflow_verl.workflow.state import WorkflowState
 
@@ -37,72 +36,53 @@ class Critic:
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
 
-    async def __call__(self, tree: TreeView, node_ids: Sequence[str]) -> Mapping[str, QValue]:
+    async def __call__(self, tree: TreeView, node_ids: Sequence[str]) -> Mapping[str, float]:
         self.asked.append(tuple(node_ids))
-        return {i: QValue(0.1 * len(self.asked), 0.05, 3) for i in node_ids}
+        return {node_id: 0.1 * len(self.asked) for node_id in node_ids}
 
 
-async def _play(env: WorkflowEnv, *labels: int) -> None:
-    for label in labels:
+async def _play(env: WorkflowEnv, *picks: int) -> None:
+    for pick in picks:
         observation = await env.observe()
         assert observation.replies is not None
-        await env.step(observation.replies[label], log_prob=-1.0, response_ids=(40 + label, 2))
+        await env.step(observation.replies[pick], log_prob=-1.0)
+
+
+def _snapshot(root: WorkflowState) -> QSnapshot:
+    return QSnapshot(3, {root.hash: 0.5}, node_confidence=1.0)
 
 
 async def test_new_nodes_are_valued_once_before_the_next_choice(make_env: Make, table: Any, root: Any) -> None:
-    critic = Critic()
-    q = QSnapshot(3, {root.hash: QValue(0.5, None, 3)})
-    env = make_env(table({"Programmer": 3, "ScEnsemble": 2}), steps=3, q=q, value=critic)
+    critic, q = Critic(), _snapshot(root)
+    env = make_env(table({"Programmer": 3, "ScEnsemble": 2}), steps=3, q=q, value=critic, widening_k=100.0)
     await _play(env, 0, 1, 2)
     episode = env.episode()
-    made = [child for child in episode.children if child is not None]
-    assert [len(asked) for asked in critic.asked] == [1, 1]
-    assert [asked[0] for asked in critic.asked] == made[:2], "the last child is compared with nothing any more"
-    assert [choice["scored_on_demand"] for choice in episode.choices] == [0, 1, 1]
-    assert all(choice["inherited_q"] == 0 for choice in episode.choices)
+    assert critic.asked == [(child,) for child in episode.children[:2]], "the last is compared with nothing any more"
     assert [choice["own_q"] for choice in episode.choices] == [choice["candidates"] for choice in episode.choices]
-    metrics = search_metrics([episode], {}, 0)
-    assert metrics["search/q_inherited"] == 0.0
-    assert metrics["search/q_scored_on_demand"] == 2.0
-    assert dict(q.values) == {root.hash: QValue(0.5, None, 3)}, "the snapshot itself is shared by all episodes"
+    promises = {shown["node"]: shown["q"] for shown in episode.choices[2]["best"]}
+    assert promises == {root.hash: 0.5, episode.children[0]: 0.1, episode.children[1]: 0.2}
+    assert dict(q.values) == {root.hash: 0.5}, "the snapshot itself is shared by all episodes"
 
 
 async def test_an_episode_repeats_with_its_seed(make_env: Make, table: Any, root: Any) -> None:
-    q = QSnapshot(3, {root.hash: QValue(0.5, None, 3)})
     played = []
     for _ in range(2):
-        env = make_env(table({"Programmer": 3}), steps=3, q=q, value=Critic(), selector="soft_mixed")
+        env = make_env(table({"Programmer": 3}), steps=3, q=_snapshot(root), value=Critic(), selector="soft_mixed")
         await _play(env, 0, 1, 2)
         played.append(env.episode().choices)
     assert played[0] == played[1]
 
 
 async def test_without_a_critic_to_ask_new_nodes_inherit(make_env: Make, table: Any, root: Any) -> None:
-    env = make_env(table({}), steps=3, q=QSnapshot(3, {root.hash: QValue(0.5, None, 3)}))
+    env = make_env(table({}), steps=3, q=_snapshot(root), widening_k=100.0)
     await _play(env, 0, 1, 2)
-    assert sum(choice["inherited_q"] for choice in env.episode().choices) > 0
-    assert search_metrics([env.episode()], {}, 0)["search/q_inherited"] > 0
+    assert [choice["own_q"] for choice in env.episode().choices] == [1, 1, 1]
 
 
 async def test_before_the_first_export_nothing_is_asked(make_env: Make, table: Any) -> None:
     critic = Critic()
-    env = make_env(table({}), steps=2, value=critic)
-    await _play(env, 0, 1)
+    await _play(make_env(table({}), steps=2, value=critic), 0, 1)
     assert critic.asked == []
-    assert [choice["scored_on_demand"] for choice in env.episode().choices] == [0, 0]
-
-
-async def test_nodes_of_the_shared_tree_that_the_export_missed_are_asked_for_too(
-    make_env: Make, table: Any, root: WorkflowState
-) -> None:
-    other = replace(root, operators=("Custom",))
-    overlay = Tree.seed(root).overlay()
-    overlay.add_child(root.hash, other, "elsewhere", {"p0": 1.0})
-    critic = Critic()
-    q = QSnapshot(3, {root.hash: QValue(0.5, None, 3)})
-    env = make_env(table({}), tree=overlay.frozen(), steps=1, q=q, value=critic)
-    await _play(env, 0)
-    assert critic.asked == [(other.hash,)]
 
 
 # ---- the client ---------------------------------------------------------------------------------------------------
@@ -113,6 +93,7 @@ def tokens(tiny_policy: Path) -> PolicyTokens:
     return PolicyTokens(AutoTokenizer.from_pretrained(tiny_policy), max_prompt_tokens=400)
 
 
+LESSONS = (Lesson("use Programmer", 3, 0.1, -0.1, 0.3),)
 ACTIONS = EditFormat(EditSpace(operators=("Custom", "Programmer")), "Solve it.")
 
 
@@ -147,10 +128,23 @@ def ask(
 
         monkeypatch.setattr(on_demand.ray, "get_actor", get_actor)
         tree = Tree.seed(root)
-        start = EpisodeStart("toy", "Solve it.", "snapshot", 4, 0, tree, QSnapshot(3, {}), ())
+        start = EpisodeStart(
+            benchmark="toy",
+            task="Solve it.",
+            start="snapshot",
+            step=4,
+            row=0,
+            tree=tree,
+            q=QSnapshot(3, {}),
+            centre=0.9,
+            problems=(),
+            weights={},
+            graded=Evaluation(()),
+            lessons=LESSONS,
+        )
         overlay = tree.overlay()
         child = WorkflowState("toy", "class Workflow:\n    number = 1\n", "", ("Custom",))
-        overlay.add_child(root.hash, child, "edit", {"p0": 1.0}, response_ids=(40, 2))
+        overlay.add_child(root.hash, child, "edit", {"p0": 1.0})
         settings = EvaluationConfig(retries=2, backoff_s=0.0)
         return ValuesOnDemand(start, ACTIONS, tokens, settings), overlay, child.hash
 
@@ -162,14 +156,11 @@ async def test_the_critic_reads_what_the_export_would_give_it(
 ) -> None:
     actor = Actor([])
     client, overlay, child_id = ask(actor)
-    assert await client(overlay, [child_id]) == {child_id: QValue(0.25, 0.5, 3)}
+    assert await client(overlay, [child_id]) == {child_id: pytest.approx(0.9 + 0.25)}, "above the centre"
     [(groups, weights_step)] = actor.asked
     assert weights_step == 3
-    assert [(group.node_id, group.actions) for group in groups] == [(None, ((child_id, (40, 2)),)), (child_id, ())]
-    merged = overlay.frozen()
-    assert {g.node_id: g.prompt_ids for g in score_groups(merged, [child_id], ACTIONS, tokens)}[child_id] == (
-        groups[1].prompt_ids
-    )
+    assert groups == score_groups(overlay.frozen(), [child_id], ACTIONS, tokens, LESSONS)
+    assert [(group.node_id, group.actions) for group in groups] == [(child_id, ())]
 
 
 def _unavailable() -> ActorUnavailableError:
@@ -179,7 +170,7 @@ def _unavailable() -> ActorUnavailableError:
 async def test_a_pause_of_the_actor_is_waited_out(ask: Callable[..., Any]) -> None:
     actor = Actor([_unavailable(), CriticUnavailable("other weights")])
     client, overlay, child_id = ask(actor)
-    assert (await client(overlay, [child_id]))[child_id].v == 0.25
+    assert (await client(overlay, [child_id]))[child_id] == pytest.approx(1.15)
     assert len(actor.asked) == 3
 
 

@@ -1,5 +1,6 @@
 """The search server without Ray: episodes, merges, critic values, resume, the best workflow."""
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable
@@ -25,9 +26,9 @@ from aflow_verl.env.dataset import make_row
 from aflow_verl.env.episode import Episode
 from aflow_verl.env.factory import action_format, env_settings
 from aflow_verl.env.server import SearchServer
+from aflow_verl.env.shared_search import StepShape
 from aflow_verl.env.workflow_env import WorkflowEnv
 from aflow_verl.errors import BudgetExhausted, ModelUnavailable, UserError
-from aflow_verl.search.qvalues import QSnapshot, QValue
 from aflow_verl.search.replay import ReplayRow
 from aflow_verl.types import Completion, Evaluation, Message, SamplingParams, Usage
 from aflow_verl.workflow.state import WorkflowState
@@ -38,6 +39,7 @@ OURS = AflowConfig(
     models=ModelsConfig(ModelConfig(kind="simulated", model="ladder")),
     sandbox=SandboxConfig(programs="monty"),
 )
+SHAPE = StepShape(rows=2, sessions=3, gamma=0.9)
 Open = Callable[..., Any]
 
 
@@ -47,7 +49,7 @@ def open_server(tmp_path: Path, tiny_policy: Path) -> Open:
 
     @asynccontextmanager
     async def opened(ours: AflowConfig = OURS, step: int = 0, gateway: Any = None) -> AsyncIterator[SearchServer]:
-        server = SearchServer(ours, str(tmp_path), str(tiny_policy), 512)
+        server = SearchServer(ours, str(tmp_path), str(tiny_policy), 512, SHAPE)
         await server.start()
         try:
             await server.serve_policy(gateway, step)
@@ -61,7 +63,7 @@ def open_server(tmp_path: Path, tiny_policy: Path) -> Open:
 
 async def _episode(server: SearchServer, step: int, index: int, session: int, picks: tuple[int, ...]) -> Episode:
     """Play one episode that takes the listed replies by position."""
-    row = make_row(0, ("simulated",), replace(OURS.env.start, snapshot=1.0, root=0.0, random=0.0), index)
+    row = make_row(0, ("simulated",), OURS.env.start, index)
     start = await server.begin_episode(step, vars(row))
     ids = [problem.id for problem in start.problems]
 
@@ -69,12 +71,12 @@ async def _episode(server: SearchServer, step: int, index: int, session: int, pi
         return await server.evaluate(start.benchmark, state, ids)
 
     env = WorkflowEnv(
-        start, session, env_settings(OURS, 0.9), OURS.search, action_format(OURS, start.task, server.write), evaluate, 0
+        start, session, env_settings(OURS), OURS.search, action_format(OURS, start.task, server.write), evaluate, 0
     )
     for pick in picks:
         observation = await env.observe()
         assert observation.replies is not None
-        await env.step(observation.replies[pick], log_prob=-0.7, response_ids=(20 + pick, 2))
+        await env.step(observation.replies[pick], log_prob=-0.7)
     episode = env.episode()
     await server.finish_episode("uid", episode)
     return episode
@@ -85,32 +87,33 @@ async def test_episodes_merge_in_key_order_and_make_the_next_snapshot(open_serve
         second = await _episode(server, 1, 0, session=1, picks=(1, 0))
         first = await _episode(server, 1, 0, session=0, picks=(0, 1))
         lost = await _episode(server, 1, 0, session=2, picks=(2,))
-        metrics = await server.merge(1, [("uid", 1), ("uid", 0)])
+        merged = await server.merge(1, [("uid", 1), ("uid", 0)])
+        metrics = merged.metrics
         tree = server._search.trees["simulated"]
         assert metrics["search/tree_size"] == len(tree) == metrics["search/new_workflows"] + 1
         assert {first.children[0], second.children[0]} <= {node.id for node in tree}
         assert lost.children[0] not in tree or lost.children[0] in {*first.children, *second.children}
         assert metrics["search/valid_action_rate"] == 1.0
         assert metrics["search/q_coverage"] == metrics["search/alpha_effective"] == 0.0
+        assert metrics["env/rows_can_gain"] == 1.0
+        assert set(merged.targets) == {("uid", k, t) for k in range(2) for t in range(2)}
         lines = [json.loads(line) for line in (tmp_path / "choices.jsonl").read_text().splitlines()]
-        assert [(line["session"], line["t"]) for line in lines] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+        assert [(line.get("session"), line.get("t")) for line in lines] == [
+            (None, None),
+            (0, 0),
+            (0, 1),
+            (1, 0),
+            (1, 1),
+        ]
 
 
-async def test_every_node_is_offered_to_the_critic_and_siblings_share_a_prompt(open_server: Open) -> None:
+async def test_a_rows_workflow_is_graded_once_for_all_of_its_sessions(open_server: Open) -> None:
     async with open_server() as server:
-        for session, picks in enumerate([(0,), (1,), (2,)]):
-            await _episode(server, 1, 0, session, picks)
-        await server.merge(1, [("uid", k) for k in range(3)])
-        groups, kept, returns = await server.to_score(1)
-        tree = server._search.trees["simulated"]
-        assert kept == {}
-        assert sorted(g.node_id for g in groups if g.node_id) == sorted(node.id for node in tree)
-        [shared] = [g for g in groups if g.actions]
-        assert shared.node_id is None  # the root's own prompt leaves out what was tried
-        assert {child for child, _ in shared.actions} == set(tree.children(tree.root_id))
-        assert {ids for _, ids in shared.actions} == {(20, 2), (21, 2), (22, 2)}
-        assert set(returns) == {tree.root_id}
-        assert len(returns[tree.root_id]) == 3
+        before = server._models.totals()["runs"]
+        row = make_row(0, ("simulated",), OURS.env.start, 0)
+        starts = await asyncio.gather(*(server.begin_episode(1, vars(row)) for _ in range(5)))
+        assert all(start is starts[0] for start in starts)
+        assert server._models.totals()["runs"] - before == OURS.env.problems
 
 
 async def test_only_what_these_weights_have_not_scored_is_offered(open_server: Open) -> None:
@@ -119,32 +122,36 @@ async def test_only_what_these_weights_have_not_scored_is_offered(open_server: O
             await _episode(server, 1, 0, session, (session,))
         await server.merge(1, [("uid", 0), ("uid", 1)])
         tree = server._search.trees["simulated"]
-        stale, *fresh = tree.children(tree.root_id)
-        values = {node_id: QValue(0.5, None, 1) for node_id in (tree.root_id, *fresh)}
-        await server.publish(1, QSnapshot(weights_step=1, values=values))
-        groups, kept, _ = await server.to_score(1)
-        assert kept == values
-        assert [g.node_id for g in groups if g.node_id] == [stale]
-        assert [child for g in groups for child, _ in g.actions] == [stale]
-        groups, kept, _ = await server.to_score(2)  # the critic was updated
+        groups, kept = await server.to_score(1)
         assert kept == {}
-        assert {g.node_id for g in groups if g.node_id} == {node.id for node in tree}
-        await server.publish(2, QSnapshot(2, {node.id: QValue(0.5, None, 2) for node in tree}))
-        assert (await server.to_score(2))[0] == []
+        assert [group.node_id for group in groups] == [node.id for node in tree]
+        assert all(group.actions == () for group in groups)
+        stale, *fresh = tree.children(tree.root_id)
+        await server.publish(1, dict.fromkeys((tree.root_id, *fresh), 0.5), {})
+        groups, kept = await server.to_score(1)
+        assert [group.node_id for group in groups] == [stale]
+        assert kept == pytest.approx(dict.fromkeys((tree.root_id, *fresh), 0.5)), "above the centre, as it said them"
+        groups, kept = await server.to_score(2)
+        assert (len(groups), kept) == (len(tree), {}), "the critic was updated"
+        await server.publish(2, {node.id: 0.5 for node in tree}, {})
+        groups, kept = await server.to_score(2)
+        assert (groups, set(kept)) == ([], {node.id for node in tree})
 
 
-async def test_published_values_reach_the_next_episodes(open_server: Open) -> None:
+async def test_published_promises_reach_the_next_episodes(open_server: Open) -> None:
     async with open_server() as server:
-        await _episode(server, 1, 0, 0, (0,))
-        await server.merge(1, [("uid", 0)])
+        episode = await _episode(server, 1, 0, 0, (0,))
+        merged = await server.merge(1, [("uid", 0)])
         tree = server._search.trees["simulated"]
-        values = {node.id: QValue(0.1 * k, None, 1) for k, node in enumerate(tree)}
-        await server.publish(1, QSnapshot(weights_step=1, values=values))
-        episode = await _episode(server, 2, 1, 0, (0, 0))
-        metrics = await server.merge(2, [("uid", 0)])
+        said = {key: (target.v, target.q) for key, target in merged.targets.items()}
+        metrics = await server.publish(1, {node.id: 0.1 * k for k, node in enumerate(tree)}, said)
+        assert metrics["critic/comparisons_edits"] == len(episode.children)
+        assert metrics["critic/confidence_edits"] == 0.0, "one edit proves nothing"
+        later = await _episode(server, 2, 2, 0, (0, 0))
+        metrics = (await server.merge(2, [("uid", 0)])).metrics
         assert metrics["search/q_coverage"] == 1.0
-        assert metrics["search/alpha_effective"] == pytest.approx(0.5)
-        assert all("q" in part for part in episode.choices[0]["parts"])
+        assert metrics["search/alpha_effective"] == 0.0, "so it has no say yet"
+        assert later.choices[0]["best"][0]["q"] is not None
 
 
 async def test_a_resume_sees_the_tree_of_its_step_and_evaluates_nothing_again(open_server: Open) -> None:
@@ -153,13 +160,13 @@ async def test_a_resume_sees_the_tree_of_its_step_and_evaluates_nothing_again(op
         await server.merge(1, [("uid", 0)])
         await server.finish_step(1)
         nodes = {node.id: dict(node.grades) for node in server._search.trees["simulated"]}
-        await _episode(server, 2, 1, 0, (1, 1))
+        await _episode(server, 2, 2, 0, (3, 2))
         await server.merge(2, [("uid", 0)])
         await server.finish_step(2)
         runs = server._models.totals()["runs"]
     async with open_server(step=1) as server:
         assert {node.id: dict(node.grades) for node in server._search.trees["simulated"]} == nodes
-        await _episode(server, 2, 1, 0, (1, 1))
+        await _episode(server, 2, 2, 0, (3, 2))
         await server.merge(2, [("uid", 0)])
         assert server._models.totals()["runs"] == runs
         assert len(server._search.trees["simulated"]) > len(nodes)
@@ -187,25 +194,26 @@ async def test_the_best_workflow_is_written_and_compared_on_heldout(open_server:
         assert (tmp_path / "tree.sqlite.good").exists()
 
 
-async def test_random_and_root_starts_stand_alone(open_server: Open) -> None:
+async def test_every_start_stands_alone(open_server: Open) -> None:
     async with open_server() as server:
         for session in range(2):
             await _episode(server, 1, 0, session, (session, 0))
         await server.merge(1, [("uid", k) for k in range(2)])
-        row = make_row(0, ("simulated",), OURS.env.start, 0)
         root = server._search.trees["simulated"].root_id
-        for kind in ("root", "random"):
-            start = await server.begin_episode(2, vars(replace(row, start=kind)))
+        rows = [make_row(0, ("simulated",), OURS.env.start, index) for index in range(2, 20)]
+        kinds = {row.start for row in rows}
+        assert kinds == {"snapshot", "root", "random"}
+        for row in rows:
+            start = await server.begin_episode(2, vars(row))
             assert len(start.tree) == 1
-            assert (start.tree.root_id == root) or kind == "random"
+            assert start.start == row.start
+            assert (start.tree.root_id == root) or row.start != "root"
             assert all(problem.reference == "" for problem in start.problems)
-        snapshot = await server.begin_episode(2, vars(replace(row, start="snapshot")))
-        assert len(snapshot.tree) > 1
 
 
 async def test_a_failed_start_reaches_everyone_who_waits(tmp_path: Path, tiny_policy: Path) -> None:
     (tmp_path / "tree.sqlite").write_text("not a database, but long enough to be read as one " * 40)
-    server = SearchServer(OURS, str(tmp_path), str(tiny_policy), 512)
+    server = SearchServer(OURS, str(tmp_path), str(tiny_policy), 512, SHAPE)
     with pytest.raises(UserError):
         await server.start()
     with pytest.raises(UserError, match=r"tree\.sqlite"):
@@ -218,7 +226,7 @@ async def test_a_failed_session_is_counted_and_a_users_mistake_stops_the_run(ope
         await server.session_failed("uid", 1, ModelUnavailable("overloaded"))
         with pytest.raises(ModelUnavailable, match="overloaded"):
             await server.raise_failure()
-        assert (await server.merge(1, [("uid", 0)]))["env/failed_sessions"] == 1.0
+        assert (await server.merge(1, [("uid", 0)])).metrics["env/failed_sessions"] == 1.0
         await server.raise_failure()  # nothing is left to raise
         await server.session_failed("uid", 2, ModelUnavailable("overloaded"))
         await server.raise_failure(UserError)  # a model that is down is nobody's mistake
@@ -232,7 +240,7 @@ async def test_keys_reach_the_servers_process_only_through_start(
     tmp_path: Path, tiny_policy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SOME_KEY", raising=False)
-    server = SearchServer(OURS, str(tmp_path), str(tiny_policy), 512)
+    server = SearchServer(OURS, str(tmp_path), str(tiny_policy), 512, SHAPE)
     await server.start({"SOME_KEY": "secret"})
     assert os.environ.pop("SOME_KEY") == "secret"
     await server.close()
@@ -293,7 +301,7 @@ async def test_the_editor_writes_behind_the_cache(
     monkeypatch.setattr("aflow_verl.models.stack.create_client", lambda settings, **_: editor)
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-some")
     ours = replace(OURS, env=EnvConfig(action_format="suggest", steps=2, problems=4))
-    server = SearchServer(ours, str(tmp_path), str(tiny_policy), 512)
+    server = SearchServer(ours, str(tmp_path), str(tiny_policy), 512, SHAPE)
     await server.start()
     asked: list[Message] = [{"role": "user", "content": "x"}]
     assert await server.write(asked) == await server.write(asked) == "<modification>"
@@ -309,9 +317,10 @@ async def test_rows_are_replayed_in_later_steps_and_survive_a_resume(open_server
     async def play(server: SearchServer, step: int) -> None:
         for session in range(2):
             await _episode(server, step, 0, session, (session, session))
-        rows = {("uid", k, t): ReplayRow((step, k), (t, 2), 0.1 * step) for k in range(2) for t in range(2)}
-        lost = {("uid", 7, 0): ReplayRow((0,), (0, 2), 0.0)}
-        await server.merge(step, [("uid", 0), ("uid", 1)], {**rows, **lost})
+        rows = {("uid", k, t): ReplayRow((step, k), (t, 2), 0.1 * step, 0.2) for k in range(2) for t in range(2)}
+        lost = {("uid", 7, 0): ReplayRow((0,), (0, 2), 0.0, 0.0)}
+        await server.merge(step, [("uid", 0), ("uid", 1)])
+        await server.keep_rows(step, {**rows, **lost})
 
     async with open_server(ours) as server:
         await play(server, 1)
@@ -333,7 +342,8 @@ async def test_what_is_sampled_follows_from_the_seed_and_the_step(open_server: O
     ours = replace(OURS, experience=ExperienceConfig("surprising", replay_fraction=1.0))
     async with open_server(ours) as server:
         await _episode(server, 1, 0, 0, (0, 1))
-        await server.merge(1, [("uid", 0)], {("uid", 0, t): ReplayRow((t,), (2,), 0.0) for t in range(2)})
+        await server.merge(1, [("uid", 0)])
+        await server.keep_rows(1, {("uid", 0, t): ReplayRow((t,), (2,), 0.0, 0.0) for t in range(2)})
         drawn = [await server.replay(step, 1) for step in range(2, 12)]
         assert drawn == [await server.replay(step, 1) for step in range(2, 12)]
         assert {row.prompt_ids for rows in drawn for row in rows} == {(0,), (1,)}

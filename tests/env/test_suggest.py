@@ -112,11 +112,10 @@ async def test_an_episode_runs_on_suggestions(make_env: Callable[..., WorkflowEn
     env = make_env(table({"Custom": 1, "code": 3}), actions=_format(write), steps=3, widening_k=1.0)
     for words in ("Ask for brevity", "Do something", ""):
         await env.observe()
-        await env.step(words, log_prob=-0.5, response_ids=(5, 2))
+        await env.step(words, log_prob=-0.5)
     episode = env.episode()
     assert episode.invalid == (None, "editor_no_fields", "no_fields")
     assert episode.rewards == pytest.approx((0.5, -0.1, -0.1))
     assert [choice["action"] for choice in episode.choices] == ["Ask for brevity", "Do something", None]
     assert episode.children[0] is not None
-    child = env._tree[episode.children[0]]
-    assert (child.action, child.response_ids) == ("Ask for brevity", (5, 2))
+    assert env._tree[episode.children[0]].action == "Ask for brevity"

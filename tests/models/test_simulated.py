@@ -1,8 +1,12 @@
 """The simulated model has the skill that its landscape says."""
 
+import pytest
+
+from aflow_verl.benchmarks.answers import last_number
 from aflow_verl.models.landscape import CHOICE_MARKER, LANDSCAPES, PROGRAM_MARKER, Landscape, answer_of, wrong_answer
 from aflow_verl.models.simulated import SimulatedClient
 from aflow_verl.types import Message, SamplingParams
+from aflow_verl.workflow.instructions import LIBRARY
 
 
 def problem(i: int) -> str:
@@ -54,6 +58,31 @@ async def test_a_vote_finds_the_most_frequent_solution() -> None:
         (await never.complete(ask(options), SamplingParams(temperature=1.0, sample_index=i))).text for i in range(60)
     ]
     assert set(drawn) == {"A", "B", "C"}
+
+
+async def test_a_trap_pays_at_once_and_the_list_pays_with_the_step_after_it() -> None:
+    client = SimulatedClient(LANDSCAPES["trap"], name="trap")
+    instruct, check = LIBRARY["list_items"], LIBRARY["check"]
+
+    async def after(first: str, second: str, n: int = 600) -> float:
+        """Share of right answers of a step that is shown what the first one replied."""
+        right = 0
+        for i in range(n):
+            draft = (await client.complete(ask(first + problem(i)), SamplingParams())).text
+            text = f"{second}{problem(i)}\n\nDraft answer: {draft}"
+            right += (await client.complete(ask(text), SamplingParams())).text == answer_of(problem(i))
+        return right / n
+
+    reply = (await client.complete(ask(instruct + problem(0)), SamplingParams())).text
+    assert reply.startswith("Items found: ")
+    assert await share_right(client, f"Write {PROGRAM_MARKER}. ", SamplingParams()) == pytest.approx(0.5, abs=0.06)
+    assert await after("", check) == pytest.approx(0.2, abs=0.05)
+    assert await after(instruct, check) == pytest.approx(0.95, abs=0.04)
+    assert await after(instruct, f"Write {PROGRAM_MARKER}. ") == pytest.approx(0.95, abs=0.04)
+    assert await after(f"Write {PROGRAM_MARKER}. ", check) == pytest.approx(0.2, abs=0.05), "it leads nowhere"
+    listed = [(await client.complete(ask(instruct + problem(i)), SamplingParams())).text for i in range(600)]
+    right = sum(last_number(text) == answer_of(problem(i)) for i, text in enumerate(listed))
+    assert right / 600 == pytest.approx(0.3, abs=0.05), "a list alone helps little"
 
 
 async def test_other_prompts_get_an_empty_reply() -> None:

@@ -16,11 +16,12 @@ SEED = replace(seed_state("letter_counting", SPACE.operators), score=0.15)
 
 def test_the_edit_prompt_of_the_seed() -> None:
     edits = legal_edits(SEED, SPACE)
-    system, user = edit_prompt(SEED, edits, labels(len(edits)), task="Count letters.")
+    notes = ["+0.12 in 5", *[""] * (len(edits) - 1)]
+    system, user = edit_prompt(SEED, edits, labels(len(edits)), task="Count letters.", notes=notes)
     assert system == {"role": "system", "content": "Task: Count letters. Choose the best edit. Reply with its label."}
     assert user["content"].splitlines() == [
         "Workflow: Custom (0.15)",
-        "0 use Programmer",
+        "0 use Programmer (+0.12 in 5)",
         "1 vote of 3",
         "2 tell step by step",
         "3 tell answer only",
@@ -35,10 +36,13 @@ def test_edits_left_out_keep_the_other_labels() -> None:
     edits = legal_edits(SEED, SPACE)
     names = labels(len(edits))
     kept = [0, 7]
-    text = edit_prompt(SEED, [edits[i] for i in kept], [names[i] for i in kept], task="t")[1]["content"]
+    shown = [edits[i] for i in kept]
+    text = edit_prompt(SEED, shown, [names[i] for i in kept], task="t", notes=["", ""])[1]["content"]
     assert text.splitlines()[1:] == ["0 use Programmer", "7 stop"]
     with pytest.raises(ValueError, match="zip"):
-        edit_prompt(SEED, edits, names[:2], task="t")
+        edit_prompt(SEED, edits, names[:2], task="t", notes=["", ""])
+    with pytest.raises(ValueError, match="zip"):
+        edit_prompt(SEED, shown, names[:2], task="t", notes=[""])
 
 
 def test_describe() -> None:
@@ -55,10 +59,19 @@ def test_the_code_prompt_shows_everything() -> None:
         operators,
         task="Count letters.",
         experience=["add a vote: 0.15 -> 0.10"],
+        lessons=["+0.04 [+0.01, +0.07] in 6 edits: adds Programmer"],
         logs=["problem 1 ...", long_log],
     )
     assert "<modification>" in rules["content"]
-    for part in ("Count letters.", "0.1500", "add a vote", "Custom: Answers.", SEED.code.strip(), "problem 1"):
+    for part in (
+        "Count letters.",
+        "0.1500",
+        "add a vote",
+        "in 6 edits",
+        "Custom: Answers.",
+        SEED.code.strip(),
+        "problem 1",
+    ):
         assert part in view["content"]
     assert "x" * MAX_LOG_CHARS not in view["content"]
 
@@ -72,10 +85,11 @@ def test_a_code_task_shows_its_signature() -> None:
 
 def test_the_suggest_format_asks_for_words_and_the_editor_for_code() -> None:
     operators = [OperatorInfo("Custom", "Answers.", "custom(input, instruction)")]
-    rules, view = suggest_prompt(SEED, operators, task="Count.", experience=["add a vote"], logs=["problem 1"])
+    more = {"task": "Count.", "experience": ["add a vote"], "lessons": ["+0.04 in 6"], "logs": ["problem 1"]}
+    rules, view = suggest_prompt(SEED, operators, **more)  # type: ignore[arg-type]
     assert "No code" in rules["content"]
     assert "<graph>" not in rules["content"]
-    assert view == code_prompt(SEED, operators, task="Count.", experience=["add a vote"], logs=["problem 1"])[1]
+    assert view == code_prompt(SEED, operators, **more)[1]  # type: ignore[arg-type]
     rules, view = editor_prompt(SEED, operators, "Vote over three answers.", task="Count.")
     assert "<modification>" in rules["content"]
     assert view["content"].endswith("## Modification\nVote over three answers.")
@@ -89,3 +103,4 @@ def test_the_code_prompt_of_an_unknown_score_without_logs() -> None:
     assert "## Score\nunknown" in view
     assert "none yet" in view
     assert "Failed problems" not in view
+    assert "in the whole search" not in view
