@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from aflow_verl.benchmarks.base import Benchmark
 from aflow_verl.evaluation.comparison import require_complete
 from aflow_verl.evaluation.engine import Engine
-from aflow_verl.evaluation.race import Race
 from aflow_verl.types import Evaluation, Problem
 from aflow_verl.workflow.state import WorkflowState
 
 
 class BenchmarkEngine:
-    """Evaluations and races on the problems of one benchmark."""
+    """Evaluations on the problems of one benchmark."""
 
     def __init__(self, engine: Engine, benchmark: Benchmark) -> None:
         self._engine = engine
@@ -23,8 +22,9 @@ class BenchmarkEngine:
         """Complete: raises InfrastructureError where problems are missing, and as ``Engine.evaluate`` does."""
         return require_complete(await self._engine.evaluate(workflow, problems, self._benchmark))
 
-    async def race(
-        self, child: WorkflowState, parent: WorkflowState, problems: Sequence[Problem], *, seed: int
-    ) -> Race:
-        """As ``Engine.race``; undecided where problems are missing."""
-        return await self._engine.race(child, parent, problems, self._benchmark, seed=seed)
+    async def dry_run(self, workflow: WorkflowState) -> str | None:
+        """Why the workflow fails on a stub executor (``evaluation.dry_run``); None where it doesn't.
+
+        It is given the first validation problem. Raises SandboxUnavailable.
+        """
+        return await self._engine.dry_run(workflow, self._benchmark.problems("validation")[0])

@@ -17,9 +17,9 @@ from aflow_verl.benchmarks.base import Benchmark
 from aflow_verl.config import EvaluationConfig, ModelConfig, SandboxConfig
 from aflow_verl.errors import InfrastructureError, ModelUnavailable, SandboxUnavailable, StorageError, UserError
 from aflow_verl.evaluation.counters import Counters, Counting
+from aflow_verl.evaluation.dry_run import dry_run
 from aflow_verl.evaluation.fingerprint import Fingerprints
 from aflow_verl.evaluation.grades import Grades, GradeStore, Shelf
-from aflow_verl.evaluation.race import Race, race
 from aflow_verl.evaluation.run import Runner
 from aflow_verl.models.client import ModelClient
 from aflow_verl.models.tallies import Tallies
@@ -86,18 +86,13 @@ class Engine:
         self._seconds = 0.0
         self._busy_since = 0.0
 
-    async def evaluate(
-        self, workflow: WorkflowState, problems: Sequence[Problem], benchmark: Benchmark, *, sample: int = 0
-    ) -> Evaluation:
+    async def evaluate(self, workflow: WorkflowState, problems: Sequence[Problem], benchmark: Benchmark) -> Evaluation:
         """The workflow's grades on ``problems``, in their order; those that could not be had are missing.
-
-        ``sample``: the how-manieth run on these problems, each with draws of its own. An executor that is greedy gives
-        the same replies again.
 
         Raises UserError as soon as the model refuses for good (key, budget) and StorageError as soon as the store
         does, and from then on for all that isn't known yet: nothing more is paid for. What had begun ends, and is kept.
         """
-        shelf = (workflow.hash, self._fingerprints.of(self._runner.model.fingerprint, sample))
+        shelf = (workflow.hash, self._fingerprints.of(self._runner.model.fingerprint))
         ids = [problem.id for problem in problems]
         known = self._grades.recall(shelf, ids)
         if len(known) < len(ids):
@@ -106,7 +101,7 @@ class Engine:
         self._counting.totals["stored"] += len(known)
         ended: dict[str, Outcome] = dict(known)
         if len(known) < len(ids):
-            tasks = {p.id: self._task(shelf, workflow, p, benchmark, sample) for p in problems if p.id not in known}
+            tasks = {p.id: self._task(shelf, workflow, p, benchmark) for p in problems if p.id not in known}
             # A run may have other waiters, and its grade is worth storing in any case: waiting never cancels it.
             done, _ = await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
@@ -114,26 +109,13 @@ class Engine:
             ended |= {problem_id: task.result() for problem_id, task in tasks.items()}
         return _evaluation(ids, ended)
 
-    async def race(
-        self,
-        child: WorkflowState,
-        parent: WorkflowState,
-        problems: Sequence[Problem],
-        benchmark: Benchmark,
-        *,
-        seed: int,
-    ) -> Race:
-        """Child against parent on the same problems, in stages, until it is clear which one is better.
+    async def dry_run(self, workflow: WorkflowState, problem: Problem) -> str | None:
+        """Why the workflow fails on a stub executor, before anything is paid for it; None where it doesn't.
 
-        Settings: ``evaluation.racing``. ``seed`` draws the order of the problems. Raises as ``evaluate`` does.
+        Raises SandboxUnavailable.
         """
-
-        async def stage(workflow: WorkflowState, chosen: Sequence[Problem], sample: int) -> Evaluation:
-            return await self.evaluate(workflow, chosen, benchmark, sample=sample)
-
-        settings = self._runner
-        repeats = settings.executor.temperature > 0  # a greedy executor would repeat itself
-        return await race(stage, child, parent, problems, settings.evaluation.racing, seed=seed, repeats=repeats)
+        async with self._places:
+            return await dry_run(self._runner, workflow, problem)
 
     def counters(self) -> Counters:
         """A snapshot of the totals so far."""
@@ -158,13 +140,13 @@ class Engine:
     # ---- runs -------------------------------------------------------------------------------------------------------
 
     def _task(
-        self, shelf: Shelf, workflow: WorkflowState, problem: Problem, benchmark: Benchmark, sample: int
+        self, shelf: Shelf, workflow: WorkflowState, problem: Problem, benchmark: Benchmark
     ) -> asyncio.Task[Outcome]:
         key = (shelf, problem.id)
         if key not in self._in_flight:
             if not self._in_flight:
                 self._busy_since = time.monotonic()
-            task = asyncio.ensure_future(self._run(shelf, workflow, problem, benchmark, sample))
+            task = asyncio.ensure_future(self._run(shelf, workflow, problem, benchmark))
             self._in_flight[key] = task
             self._running[shelf] += 1
             task.add_done_callback(lambda done: self._forget(key, done))
@@ -179,16 +161,14 @@ class Engine:
         if not done.cancelled():
             done.exception()  # marks it as seen where every waiter has given up
 
-    async def _run(
-        self, shelf: Shelf, workflow: WorkflowState, problem: Problem, benchmark: Benchmark, sample: int
-    ) -> Outcome:
+    async def _run(self, shelf: Shelf, workflow: WorkflowState, problem: Problem, benchmark: Benchmark) -> Outcome:
         totals = self._counting.totals
         try:
             try:
-                grade = await self._graded(workflow, problem, benchmark, sample)
+                grade = await self._graded(workflow, problem, benchmark)
             finally:
                 self._running[shelf] -= 1
-            if self._fingerprints.of(self._runner.model.fingerprint, sample) != shelf[1]:
+            if self._fingerprints.of(self._runner.model.fingerprint) != shelf[1]:
                 raise ModelUnavailable("the model has changed during the run")  # nobody can say which one has answered
             await self._grades.put(shelf, grade, last=not self._running[shelf])
         except (ModelUnavailable, SandboxUnavailable) as failure:
@@ -201,11 +181,11 @@ class Engine:
         totals["faults"] += grade.error is not None
         return grade
 
-    async def _graded(self, workflow: WorkflowState, problem: Problem, benchmark: Benchmark, sample: int) -> Grade:
+    async def _graded(self, workflow: WorkflowState, problem: Problem, benchmark: Benchmark) -> Grade:
         async with self._places:
             if self._stopped is not None:
                 raise self._stopped.with_traceback(None)
-            answer = await self._runner.answer(workflow, problem, sample)
+            answer = await self._runner.answer(workflow, problem)
         return await self._runner.grade(problem, answer, benchmark)
 
 

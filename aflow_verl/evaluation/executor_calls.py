@@ -16,19 +16,15 @@ class ExecutorCalls:
     """The calls of one workflow on one problem; satisfies ``operators.base.ModelCall``.
 
     The i-th equal call has a sample index of its own: the first is drawn at the executor's temperature (greedy by
-    default), the others at its resample temperature. So a vote over equal calls sees different samples, each can be
-    cached, and a second sample of the whole run shares none of them with the first.
+    default), the others at its resample temperature. So a vote over equal calls sees different samples, and each can
+    be cached.
     """
 
-    def __init__(
-        self, model: ModelClient, settings: ModelConfig, max_calls: int, counting: Counting, sample: int = 0
-    ) -> None:
-        """``sample``: the how-manieth run of the workflow on the problem this is."""
+    def __init__(self, model: ModelClient, settings: ModelConfig, max_calls: int, counting: Counting) -> None:
         self._model = model
         self._settings = settings
         self._max_calls = max_calls
         self._counting = counting
-        self._first = sample * max_calls
         self._asked: Counter[tuple[tuple[str, str], ...]] = Counter()
         self.completions: list[Completion] = []
         """In the order in which they came."""
@@ -47,7 +43,7 @@ class ExecutorCalls:
         params = SamplingParams(
             temperature=settings.resample_temperature if index else settings.temperature,
             max_tokens=settings.max_tokens,
-            sample_index=self._first + index,
+            sample_index=index,
         )
         completion = await self._model.complete(messages, params)
         self.completions.append(completion)

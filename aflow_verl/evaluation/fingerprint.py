@@ -30,8 +30,8 @@ class Fingerprints:
         self._rules = (sampling, limited, programs, RULES_VERSION)
         self._known: dict[str, str] = {}
 
-    def of(self, model: str, sample: int) -> str:
-        """16 hex digits, and the sample's number unless it is the first."""
+    def of(self, model: str) -> str:
+        """16 hex digits."""
         if model not in self._known:
             self._known[model] = hashlib.sha256(repr((model, *self._rules)).encode()).hexdigest()[:16]
-        return f"{self._known[model]}/{sample}" if sample else self._known[model]
+        return self._known[model]

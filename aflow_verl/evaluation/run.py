@@ -54,9 +54,9 @@ class Runner:
     attempts: int
     counting: Counting
 
-    async def answer(self, state: WorkflowState, problem: Problem, sample: int) -> Answer:
+    async def answer(self, state: WorkflowState, problem: Problem) -> Answer:
         """Raises SandboxUnavailable, ModelUnavailable and UserError."""
-        calls, result = await self._retried(lambda: self._run(state, problem, sample))
+        calls, result = await self._retried(lambda: self._run(state, problem))
         error = calls.fault or result.error
         text = "" if error else str(result.value)[: self.limits.max_output_chars]
         return Answer(text, error, len(calls.completions), calls.cost_usd)
@@ -68,8 +68,8 @@ class Runner:
             score = await self._retried(lambda: benchmark.grade(problem, answer.text, self.programs))
         return Grade(problem.id, score, answer.text, answer.error, answer.calls, answer.cost_usd)
 
-    async def _run(self, state: WorkflowState, problem: Problem, sample: int) -> tuple[ExecutorCalls, RunResult]:
-        calls = ExecutorCalls(self.model, self.executor, self.max_executor_calls, self.counting, sample)
+    async def _run(self, state: WorkflowState, problem: Problem) -> tuple[ExecutorCalls, RunResult]:
+        calls = ExecutorCalls(self.model, self.executor, self.max_executor_calls, self.counting)
         context = OperatorContext(calls, self._program, self.counting.malformed, self.attempts, problem.public_tests)
         result = await self.workflows.run_workflow(
             state.code,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aflow_verl.benchmarks.simulated import Simulated
-from aflow_verl.config import EvaluationConfig, ModelConfig, RacingConfig
+from aflow_verl.config import EvaluationConfig, ModelConfig
 from aflow_verl.evaluation.engine import Engine
 from aflow_verl.evaluation.grades import MemoryStore
 from aflow_verl.models.landscape import LANDSCAPES
@@ -59,8 +59,7 @@ async def sandbox() -> AsyncIterator[MontySandbox]:
 
 @pytest.fixture
 def make_engine(sandbox: MontySandbox, store: Recorder) -> Callable[..., Engine]:
-    """``make_engine(model=..., workflows=..., executor={...}, racing={...}, ...)``; without a model, the landscape
-    ``one_good_edit``."""
+    """``make_engine(model=..., workflows=..., executor={...}, ...)``; without a model, landscape ``one_good_edit``."""
 
     def make(**more: Any) -> Engine:
         return Engine(
@@ -71,7 +70,7 @@ def make_engine(sandbox: MontySandbox, store: Recorder) -> Callable[..., Engine]
             limits=Limits(seconds=2.0),
             program_limits=Limits(seconds=2.0),
             executor=ModelConfig(kind="simulated", model="one_good_edit", **more.pop("executor", {})),
-            evaluation=EvaluationConfig(retries=3, backoff_s=0.001, racing=RacingConfig(**more.pop("racing", {}))),
+            evaluation=EvaluationConfig(retries=3, backoff_s=0.001),
             **more,
         )
 

@@ -148,16 +148,6 @@ async def test_a_run_during_which_the_weights_change_is_never_graded(
     assert (evaluation.n, evaluation.reason, store.kept) == (0, "the model has changed during the run", [])
 
 
-async def test_another_sample_draws_anew(make_engine: Make, benchmark: Simulated) -> None:
-    model, problems = Model(), benchmark.problems("validation")[:2]
-    engine = make_engine(model=model, executor={"temperature": 0.7})
-    await engine.evaluate(SEED, problems, benchmark)
-    await engine.evaluate(SEED, problems, benchmark, sample=1)
-    assert [params.sample_index for params in model.asked] == [0, 0, 20, 20]
-    await engine.evaluate(SEED, problems, benchmark, sample=1)
-    assert len(model.asked) == 4
-
-
 async def test_equal_calls_of_a_run_are_different_samples(
     make_engine: Make, make_workflow: Workflow, benchmark: Simulated
 ) -> None:
