@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aflow_verl.env.champion import Champion
+from aflow_verl.evaluation.best_workflow import Champion
 from aflow_verl.models.budget import Budget
 from aflow_verl.types import Evaluation
 

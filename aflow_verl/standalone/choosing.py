@@ -9,29 +9,25 @@ from typing import TYPE_CHECKING
 from aflow_verl.config import SearchConfig
 from aflow_verl.env.actions import ActionFormat
 from aflow_verl.env.seeds import generator
-from aflow_verl.search.catalog import select
-from aflow_verl.search.experience import ExperienceRecord
+from aflow_verl.search.catalog import selector_named
 from aflow_verl.search.qvalues import QSnapshot
-from aflow_verl.search.selection import Choice, SearchExhausted
+from aflow_verl.search.selection import Choice, SearchExhausted, select
 from aflow_verl.search.tree import Overlay
-from aflow_verl.standalone.history import History, RoundEntry
+from aflow_verl.standalone.history import History
+from aflow_verl.standalone.proposals import Waiting
 from aflow_verl.standalone.under_way import UnderWay
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import: only who needs it
-    from aflow_verl.trained.critic import TreeCritic
+    from aflow_verl.trained.critic import Said, TreeCritic
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is edited next."""
+    """What the rule says, and the promises that it was told."""
 
     choice: Choice
-    q: float | None
-    """The gain that the critic promises of it; None without a critic."""
-
-    @property
-    def node_id(self) -> str:
-        return self.choice.node_id
+    q: QSnapshot | None
+    """None without a critic."""
 
 
 class Chooser:
@@ -51,14 +47,13 @@ class Chooser:
         self._history = history
         self._actions = actions
         self._settings = settings
+        self._selector = selector_named(settings.selector)
         self._seed = seed
         self._critic = critic
         self.under_way = UnderWay()
+        self.waiting = Waiting.from_json(history.waiting())
         if critic is not None:
-            kept, rounds = history.values()
-            critic.begin(tree, history.experience(), kept)
-            for entry in history.rounds[rounds:]:
-                critic.changed(_touched(entry))
+            critic.resume(*history.values())
 
     async def choose(self, number: int, stopped: Callable[[], bool]) -> Chosen | None:
         """For the round of this number; None where nothing is left to try, or the search was ``stopped`` meanwhile.
@@ -68,40 +63,43 @@ class Chooser:
         while not stopped():
             q = await self._values()
             try:
-                choice = self._select(number, q)
+                choice = select(
+                    self._tree,
+                    q,
+                    self._settings,
+                    self._selector,
+                    generator(self._seed, "search", number),
+                    expandable=self._expandable,
+                    in_flight=self.under_way.edits,
+                )
             except SearchExhausted:
                 if not await self.under_way.one_ended():
                     break
             else:
-                return Chosen(choice, None if q is None else q.values[choice.node_id].v)
+                return Chosen(choice, q)
         return None
 
-    def _select(self, number: int, q: QSnapshot | None) -> Choice:
-        rng = generator(self._seed, "search", number)
-        in_flight = self.under_way.edits
-        return select(self._tree, q, self._settings, rng, expandable=self._expandable, in_flight=in_flight)
-
-    def learn(self, entry: RoundEntry, record: ExperienceRecord) -> None:
-        """A round has ended."""
-        if self._critic is not None:
-            self._critic.learned(record)
-            self._critic.changed(_touched(entry))
-
     def tried(self, node_id: str) -> frozenset[str]:
-        """Actions that were tried on this node, or are under way."""
-        return self._tree.tried(node_id) | self.under_way.claimed(node_id)
+        """Actions that were tried on this node, are under way, or wait."""
+        return self._tree.tried(node_id) | self.under_way.claimed(node_id) | self.waiting.names(node_id)
 
     def _expandable(self, node_id: str) -> bool:
-        return self._actions.can_expand(self._tree[node_id].state, self.tried(node_id))
+        waits = self.waiting.oldest(node_id) is not None
+        return waits or self._actions.can_expand(self._tree[node_id].state, self.tried(node_id))
 
     async def _values(self) -> QSnapshot | None:
         if self._critic is None:
             return None
-        q = await self._critic.snapshot(self._tree)
-        self._history.keep_values(q)
+        q = await self._critic.snapshot(self._tree, self._said(self._critic.weights_step))
+        self._history.keep_values(q, self._critic.prompts)
         return q
 
+    def _said(self, weights_step: int) -> list[Said]:
+        """What the critic with these weights has promised in earlier rounds."""
+        from aflow_verl.trained.critic import Said
 
-def _touched(entry: RoundEntry) -> tuple[str, ...]:
-    """Nodes whose prompt the round has changed."""
-    return (entry.node,) if entry.child is None else (entry.node, entry.child)
+        return [
+            Said(entry.node, entry.child, entry.v, entry.v_shown, entry.q, entry.q_shown)
+            for entry in self._history.rounds
+            if entry.weights_step == weights_step and entry.v_shown is not None and entry.q_shown is not None
+        ]

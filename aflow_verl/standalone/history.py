@@ -7,13 +7,13 @@ grades, which are kept apart and cost nothing again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from aflow_verl.errors import UserError
 from aflow_verl.jsonl import JsonLines
-from aflow_verl.search.experience import ExperiencePool, ExperienceRecord
+from aflow_verl.search.experience import ExperienceRecord
 from aflow_verl.search.node import ROOT_PRIOR_MEAN
 from aflow_verl.search.qvalues import QSnapshot
 from aflow_verl.search.records import TreeDelta
@@ -22,7 +22,7 @@ from aflow_verl.search.tree import Tree
 from aflow_verl.workflow.state import WorkflowState
 
 LEDGER, BENCHMARK, ROOT_PRIOR = "search/rounds", "search/benchmark", "search/root_prior_mean"
-VALUES = "search/values"
+VALUES, WAITING = "search/values", "search/waiting"
 """Keys of the store's meta."""
 
 
@@ -40,9 +40,9 @@ class RoundEntry:
     why: str
     """Then, the reason."""
     score: float
-    """Mean of the child on the validation problems; 0 without one."""
+    """Of the child, see ``scores``; 0 without one."""
     error: float
-    """Standard error of that mean."""
+    """Its standard error."""
     draws: int
     cost_usd: float
     """Of the child's evaluation, whenever it was paid."""
@@ -50,10 +50,18 @@ class RoundEntry:
     """When it ended, as AFlow writes it."""
     weights_step: int | None = None
     """Training step of the policy that made the edit; None for another editor."""
-    q: float | None = None
-    """The gain that the critic promised of editing this workflow; None without a critic."""
+    screened: bool = False
+    """Whether the edit was chosen among several proposals by what the critic promised of each."""
     changed_by_q: bool = False
-    """Whether the same rule would have edited another one without it."""
+    """Whether another edit would have been made without the critic."""
+    v: float | None = None
+    """The score that the critic promised of editing this workflow; None without a critic."""
+    v_shown: float | None = None
+    """X of the workflow then."""
+    q: float | None = None
+    """The score that the critic promised of this very edit; None without a critic."""
+    q_shown: float | None = None
+    """X in the prompt that the edit replied to."""
 
 
 class History:
@@ -97,9 +105,18 @@ class History:
         return [number for number in range(1, rounds + 1) if number not in done]
 
     def commit(
-        self, entry: RoundEntry, delta: TreeDelta, experience: Sequence[ExperienceRecord], choice: dict[str, Any]
+        self,
+        entry: RoundEntry,
+        delta: TreeDelta,
+        experience: Sequence[ExperienceRecord],
+        choice: dict[str, Any],
+        waiting: dict[str, Any],
     ) -> None:
-        """Everything that a round did; durable when it returns."""
+        """Everything that a round did; durable when it returns.
+
+        Args:
+            waiting: the proposals that wait after it, and the draws so far.
+        """
         step = len(self.rounds) + 1
         key = f"round{entry.number:06d}"
         self._choices.append([{"step": step, **choice}])  # of a round that isn't kept, a resume drops it
@@ -109,24 +126,23 @@ class History:
             self._store.commit_step(self._benchmark, step, [key])
             self._store.put_experience(self._benchmark, experience)
             self._store.put_meta(LEDGER, self._ledger)
+            self._store.put_meta(WAITING, waiting)
         self.rounds.append(entry)
 
-    def experience(self) -> ExperiencePool:
-        """What is known by now of edits on this benchmark, other runs' of the store included."""
-        return self._store.load_experience(self._benchmark, len(self.rounds))
+    def waiting(self) -> dict[str, Any]:
+        """``waiting`` of the last commit; empty before the first."""
+        return dict(self._store.get_meta(WAITING, {}))
 
-    def keep_values(self, q: QSnapshot) -> None:
-        """The critic's values after all finished rounds; durable when it returns."""
-        if q is not self._values:
-            self._store.put_meta(VALUES, {"rounds": len(self.rounds), "snapshot": q.to_json()})
+    def keep_values(self, q: QSnapshot, prompts: Mapping[str, str]) -> None:
+        """The critic's values, and digests of the prompts that they were read on; durable when it returns."""
+        if q != self._values:
+            self._store.put_meta(VALUES, {"snapshot": q.to_json(), "prompts": dict(prompts)})
             self._values = q
 
-    def values(self) -> tuple[QSnapshot | None, int]:
-        """What was kept last, and how many rounds were finished then."""
+    def values(self) -> tuple[QSnapshot | None, dict[str, str]]:
+        """What was kept last."""
         kept = self._store.get_meta(VALUES)
-        if kept is None:
-            return None, 0
-        return QSnapshot.from_json(kept["snapshot"]), int(kept["rounds"])
+        return (None, {}) if kept is None else (QSnapshot.from_json(kept["snapshot"]), kept.get("prompts", {}))
 
     async def keep_good_copy(self) -> None:
         """What a damaged store is restored to at worst."""

@@ -10,6 +10,7 @@ from aflow_verl.errors import UserError
 from aflow_verl.search.node import Node
 from aflow_verl.search.store import Store
 from aflow_verl.standalone.history import BENCHMARK, LEDGER, ROOT_PRIOR, load_tree, read_ledger
+from aflow_verl.standalone.scores import score_of
 from aflow_verl.workspace.layout import AFLOW_NAMES, Run, Workspace
 from aflow_verl.workspace.trees import Imported, from_tree
 
@@ -57,15 +58,18 @@ def to_workspace(store: Store) -> Workspace:
     done = {entry.child: entry for entry in reversed(rounds) if entry.child is not None}
     runs: Mapping[str, Sequence[Mapping[str, Any]]] = store.get_meta(RUNS, {})
 
+    tree = load_tree(store, benchmark, len(rounds))
+
     def run_of(node: Node) -> Run | None:
         if not node.grades:
             return None
+        score = score_of(tree, node.id)
         if (entry := done.get(node.id)) is None:
-            return Run(node.mean)
-        return Run(node.mean, entry.cost_usd / len(node.grades), entry.cost_usd, entry.time)
+            return Run(score)
+        return Run(score, entry.cost_usd / len(node.grades), entry.cost_usd, entry.time)
 
     return from_tree(
-        load_tree(store, benchmark, len(rounds)),
+        tree,
         tuple(store.load_experience(benchmark, len(rounds))),
         {node_id: tuple(Run(**run) for run in found) for node_id, found in runs.items()},
         {node_id: tuple(found) for node_id, found in store.get_meta(LOGS, {}).items()},

@@ -11,13 +11,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from aflow_verl.errors import BudgetExhausted
-from aflow_verl.evaluation.comparison import scores
 from aflow_verl.search.tree import Overlay
-from aflow_verl.standalone.best import Best
+from aflow_verl.standalone.challenges import Challenges
 from aflow_verl.standalone.convergence import converged
 from aflow_verl.standalone.history import History, RoundEntry
-from aflow_verl.standalone.records import standard_error
 from aflow_verl.standalone.rounds import Plan, Rounds
+from aflow_verl.standalone.scores import error_of, score_of
 
 GOOD_COPY_ROUNDS = 5
 """At the start and after so many rounds the store is copied. A damaged file takes back at most as many rounds, and what
@@ -31,7 +30,7 @@ class Loop:
         self,
         rounds: Rounds,
         history: History,
-        best: Best,
+        challenges: Challenges,
         plan: Plan,
         *,
         on_round: Callable[[RoundEntry], None] = lambda entry: None,
@@ -39,13 +38,13 @@ class Loop:
     ) -> None:
         """
         Args:
-            best: resumed, as ``history`` is.
+            challenges: of a best workflow that was resumed, as ``history`` was.
             on_round: called after each round, when it is durable.
             may_begin: asked before each round; False ends the search with the reason ``budget``.
         """
         self._rounds = rounds
         self._history = history
-        self._best = best
+        self._challenges = challenges
         self._plan = plan
         self._on_round = on_round
         self._may_begin = may_begin
@@ -63,16 +62,15 @@ class Loop:
         Raises InfrastructureError, StorageError and UserError as soon as a round does; finished rounds are kept.
         """
         await self._history.keep_good_copy()
-        self.tree.add_grades(self.tree.root_id, scores(self._best.seed.validation))
         self._check_convergence()
         workers = [asyncio.ensure_future(self._work()) for _ in range(self._plan.standalone.workers)]
         try:
             done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
             for worker in done:
                 worker.result()
-            await self._while_paid(self._best.settled())
+            await self._while_paid(self._challenges.finish())
         finally:
-            self._best.cancel()
+            self._challenges.cancel()
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
@@ -102,14 +100,15 @@ class Loop:
         self._check_convergence()
         if len(self._history.rounds) % GOOD_COPY_ROUNDS == 0:
             await self._history.keep_good_copy()
+        self._challenges.begin()
         if self._plan.standalone.workers == 1:
-            await self._best.settled()
+            await self._challenges.settled()
 
     def _check_convergence(self) -> None:
         if not self._plan.standalone.convergence:
             return
-        seed, rounds = self._best.seed.validation, self._history.rounds
-        means = [seed.mean, *(entry.score for entry in rounds)]
-        errors = [standard_error(seed), *(entry.error for entry in rounds)]
+        seed_id, rounds = self.tree.root_id, self._history.rounds
+        means = [score_of(self.tree, seed_id), *(entry.score for entry in rounds)]
+        errors = [error_of(self.tree, seed_id), *(entry.error for entry in rounds)]
         if converged(means, errors, self._plan.standalone.convergence_z):
             self._stopped = self._stopped or "converged"

@@ -44,9 +44,14 @@ class Parts:
         from aflow_verl.trained.critic import TreeCritic
 
         found = self.trained.trained
-        tokens = self.trained.policy.tokens
-        gamma = found.manner.gamma
-        return TreeCritic(self.trained.critic, actions, tokens, weights_step=found.step, gamma=gamma)
+        return TreeCritic(
+            self.trained.critic,
+            actions,
+            self.trained.policy.tokens,
+            weights_step=found.step,
+            gamma=found.manner.gamma,
+            centre=self.trained.centre,
+        )
 
 
 @asynccontextmanager
@@ -104,4 +109,5 @@ async def _trained(ours: AflowConfig, run_dir: Path, say: Callable[[str], None])
 
     with_critic = ours.search.rl_weight > 0
     settings = ours.standalone.trained
-    return await asyncio.to_thread(open_trained, settings, run_dir, seed=ours.seed, critic=with_critic, say=say)
+    name = ours.benchmark[0].name
+    return await asyncio.to_thread(open_trained, settings, run_dir, name, seed=ours.seed, critic=with_critic, say=say)

@@ -24,8 +24,8 @@ class Standing:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A search that has ended. ``report`` is what ``env.champion.compare_on_heldout`` found; None where the budget did
-    not reach so far."""
+    """A search that has ended. ``report`` is what ``evaluation.best_workflow.compare_on_heldout`` found; None where the
+    budget did not reach so far."""
 
     reason: str
     """``rounds``, ``converged``, ``exhausted`` or ``budget``."""
@@ -35,6 +35,8 @@ class Outcome:
     """Both on the validation problems."""
     report: dict[str, Any] | None
     best_is_seed: bool
+    verdict: str
+    """Whether a workflow beat the seed, and by how much, in one line."""
     totals: dict[str, float]
     """As ``env.usage.RunUsage.totals``."""
     editor: str = ""

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-import statistics
 from typing import Any
 
-from aflow_verl.evaluation.comparison import Failure, compare
 from aflow_verl.search.experience import ExperienceRecord
-from aflow_verl.search.node import Node
 from aflow_verl.search.selection import Choice
+from aflow_verl.search.view import TreeView
 from aflow_verl.standalone.history import RoundEntry
-from aflow_verl.types import Evaluation
+from aflow_verl.statistics import paired_interval
 
 
-def standard_error(evaluation: Evaluation) -> float:
-    """Of the mean score over the problems; 0 for fewer than two."""
-    given = [grade.score for grade in evaluation.grades]
-    return statistics.stdev(given) / len(given) ** 0.5 if len(given) > 1 else 0.0
-
-
-def failure_log(failure: Failure) -> str:
-    """A problem that the workflow did not solve, as the editor reads it; never with the reference."""
-    outcome = f"Error: {failure.error}" if failure.error else f"Answer: {failure.answer}"
-    return f"Problem: {failure.problem}\n{outcome}\nScore: {failure.score:g}"
-
-
-def record_of(
-    entry: RoundEntry, parent: Evaluation, evaluation: Evaluation | None, child: Node | None, origin: str, step: int
-) -> ExperienceRecord:
-    """The round's experience; both evaluations are of the same problems."""
-    gain = None if evaluation is None else compare(evaluation, parent)
+def record_of(tree: TreeView, entry: RoundEntry, origin: str, step: int) -> ExperienceRecord:
+    """The round's experience; its child is in the tree."""
+    parent = tree[entry.node]
+    child = None if entry.child is None else tree[entry.child]
+    gain = None if child is None else paired_interval(child.grades, parent.grades)
+    shared = [] if child is None else [parent.grades[problem] for problem in child.grades if problem in parent.grades]
+    before = sum(shared) / len(shared) if shared else parent.mean
     return ExperienceRecord(
-        parent=entry.node,
+        parent=parent.id,
         child=entry.child,
         modification=entry.action,
-        before=parent.mean,
-        after=None if evaluation is None else evaluation.mean,
-        problems=0 if gain is None else gain.n,
+        before=before,
+        after=None if gain is None else before + gain.mean,
+        problems=len(shared),
         interval=None if gain is None else (gain.low, gain.high),
         operators=() if child is None else child.state.operators,
         cost_usd=entry.cost_usd,
@@ -47,17 +35,15 @@ def record_of(
 
 
 def choice_line(entry: RoundEntry, choice: Choice) -> dict[str, Any]:
-    """A line of ``choices.jsonl``."""
+    """A line of ``choices.jsonl``. ``node`` is the rule's choice; a screened edit may be of another workflow."""
     return {
         "round": entry.number,
-        "node": choice.node_id,
+        **choice.to_json(),
+        "edited": entry.node,
         "action": entry.action,
         "child": entry.child,
         "invalid": entry.why or None,
+        "screened": entry.screened,
+        "edit_q": entry.q,
         "weights_step": entry.weights_step,
-        "q": entry.q,
-        "node_without_q": choice.node_id_without_q,
-        "alpha_effective": choice.alpha_effective,
-        "inherited_q": choice.inherited_q,
-        "parts": list(choice.parts),
     }

@@ -1,28 +1,46 @@
-"""One round on the live tree: a workflow is selected and edited, its child evaluated, and all of it backed up."""
+"""One round on the live tree: a workflow is selected and edited, its child evaluated, and all of it backed up.
+
+    select -> expand (ask, read, dry run) -> evaluate (in stages) -> back up
+
+Where a trained critic has earned a say, the edit is the best of several proposals (``search.screening``).
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from aflow_verl.config import SearchConfig, StandaloneConfig
-from aflow_verl.env.actions import Action, ActionFormat, Context, Offer
-from aflow_verl.env.champion import Champion, Contest
-from aflow_verl.env.prompts import experience_lines
-from aflow_verl.evaluation.comparison import failures, scores
-from aflow_verl.search.node import Node
+from aflow_verl.env.actions import ActionFormat
+from aflow_verl.env.outcomes import UNREADABLE
+from aflow_verl.env.seeds import generator
+from aflow_verl.env.step import back_up, judged
+from aflow_verl.evaluation.best_workflow import Contest
+from aflow_verl.search.screening import Proposal, best_proposal, screens, wanted
+from aflow_verl.search.selectors import ucb
 from aflow_verl.search.tree import Overlay, Tree
-from aflow_verl.standalone.best import Best
 from aflow_verl.standalone.choosing import Chooser, Chosen
-from aflow_verl.standalone.expansion import UNREADABLE, Ask, Expansion, expand
+from aflow_verl.standalone.editing import Editing, Made
+from aflow_verl.standalone.expansion import Ask
+from aflow_verl.standalone.grading import Grading
 from aflow_verl.standalone.history import History, RoundEntry
-from aflow_verl.standalone.records import choice_line, failure_log, record_of, standard_error
+from aflow_verl.standalone.proposals import Draft
+from aflow_verl.standalone.records import choice_line, record_of
+from aflow_verl.standalone.scores import error_of, score_of
 from aflow_verl.types import Evaluation, Problem
+from aflow_verl.workflow.state import WorkflowState
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import: only who needs it
     from aflow_verl.trained.critic import TreeCritic
+
+
+class Grader(Contest, Protocol):
+    """``evaluation.bound.BenchmarkEngine``, or what stands for it in a test."""
+
+    async def dry_run(self, workflow: WorkflowState) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -34,8 +52,19 @@ class Plan:
     max_logs: int
     seed: int
     policy_step: int | None = None
-    """Training step of the policy that edits; None for any other editor. A policy is shown a workflow's posterior mean,
-    as in its training, others are shown the plain mean, as in AFlow."""
+    """Training step of the policy that edits; None for any other editor."""
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """What a round edits."""
+
+    chosen: Chosen
+    node_id: str
+    proposal: Proposal[Draft] | None
+    """None: the editor is asked."""
+    screened: bool
+    changed_by_q: bool
 
 
 class Rounds:
@@ -45,8 +74,7 @@ class Rounds:
         self,
         tree: Tree,
         history: History,
-        best: Best,
-        contest: Contest,
+        grader: Grader,
         validation: Sequence[Problem],
         actions: ActionFormat,
         ask: Ask,
@@ -57,101 +85,118 @@ class Rounds:
         self.tree: Overlay = tree.overlay()
         self._kept = 0
         self._history = history
-        self._best = best
-        self._contest = contest
-        self._validation = validation
-        self._actions = actions
-        self._ask = ask
         self._plan = plan
+        self.grading = Grading(
+            self.tree,
+            grader,
+            validation,
+            race=plan.standalone.race,
+            max_logs=plan.max_logs,
+            seed=plan.seed,
+        )
         self._chooser = Chooser(self.tree, history, actions, plan.search, plan.seed, critic)
+        self._editing = Editing(
+            self.tree,
+            self._chooser,
+            self.grading,
+            actions,
+            ask,
+            grader.dry_run,
+            critic,
+            plan.standalone,
+            by_policy=plan.policy_step is not None,
+        )
+        self._screening = asyncio.Lock()
 
     async def play(self, number: int, *, stopped: Callable[[], bool]) -> RoundEntry | None:
         """The finished round, durable; None where nothing is left to try, or the search was ``stopped`` meanwhile."""
-        chosen = await self._chooser.choose(number, stopped)
+        begun = await self._begin(number, stopped)
+        if begun is None:
+            return None
+        x = self.tree.x(begun.node_id)
+        with self._chooser.under_way.edit(begun.node_id) as claims:
+            if begun.proposal is None:
+                made = await self._editing.make(begun.node_id, claims)
+            else:
+                made = self._editing.take(begun.proposal, claims)
+            state = made.draft.edit.child
+            evaluation = None if state is None else await self.grading.child(state, begun.node_id)
+        return self._back_up(number, begun, x, made, evaluation)
+
+    async def _begin(self, number: int, stopped: Callable[[], bool]) -> _Begun | None:
+        chosen = await self._choose(number, stopped)
         if chosen is None:
             return None
-        node_id, under_way = chosen.node_id, self._chooser.under_way
-        draws = self._plan.standalone.redraws + 1
-        first_draw = (self.tree[node_id].edits + under_way.edits.get(node_id, 0)) * draws
-        with under_way.edit(node_id) as claims:
-            parent = await self._contest.evaluate(self.tree[node_id].state, self._validation)
-            node = self.tree.add_grades(node_id, scores(parent))
-            self._consider(node, parent)
-            expansion = await self._expand(node, parent, first_draw, claims)
-            child = expansion.child
-            evaluation = None if child is None else await self._contest.evaluate(child, self._validation)
-        return self._back_up(number, chosen, expansion, parent, evaluation)
+        if not screens(chosen.q, self._plan.search, generator(self._plan.seed, "screen", number)):
+            return self._unscreened(chosen)
+        async with self._screening:  # one at a time, or each would ask for the proposals that all lack
+            chosen = await self._choose(number, stopped)
+            begun = None if chosen is None else await self._screened(chosen)
+        if begun is None:  # no proposal was of use
+            chosen = await self._choose(number, stopped)
+            begun = None if chosen is None else self._unscreened(chosen)
+        return begun
 
-    async def _expand(self, node: Node, parent: Evaluation, first_draw: int, claims: set[str]) -> Expansion:
-        def claim(action: Action) -> bool:
-            """Whether this is new on the node; if so, it is under way from now on."""
-            assert action.child is not None
-            names = {action.key, action.child.hash}
-            if names & (self._chooser.tried(node.id) | {node.id, *self.tree.children(node.id)}):
-                return False
-            self._chooser.under_way.claim(node.id, claims, names)
-            return True
+    async def _choose(self, number: int, stopped: Callable[[], bool]) -> Chosen | None:
+        """A workflow that was graded: another one may be the choice once that has happened."""
+        while True:
+            chosen = await self._chooser.choose(number, stopped)
+            if chosen is None or self.grading.is_known(chosen.choice.node_id):
+                return chosen
+            await self.grading.know(chosen.choice.node_id)
 
-        offer = self._offer(node, parent)
-        redraws = self._plan.standalone.redraws
-        return await expand(node.state, offer, self._actions, self._ask, claim, first_draw=first_draw, redraws=redraws)
+    def _unscreened(self, chosen: Chosen) -> _Begun:
+        node_id = chosen.choice.node_id
+        oldest = self._chooser.waiting.oldest(node_id)
+        return _Begun(chosen, node_id, oldest, screened=False, changed_by_q=chosen.choice.changed_by_q)
 
-    def _offer(self, node: Node, parent: Evaluation) -> Offer:
-        failed = failures(parent, self._validation, self._plan.max_logs)
-        context = Context(experience_lines(self.tree, node.id), tuple(map(failure_log, failed)))
-        score = node.mean if self._plan.policy_step is None else node.posterior_mean
-        return self._actions.offer(replace(node.state, score=score), self._chooser.tried(node.id), context)
+    async def _screened(self, chosen: Chosen) -> _Begun | None:
+        """The best of all proposals that wait, once those that the best workflows lack were asked for; None for none.
 
-    def _back_up(
-        self, number: int, chosen: Chosen, expansion: Expansion, parent: Evaluation, evaluation: Evaluation | None
-    ) -> RoundEntry:
+        UCB is that of ``selectors.ucb`` whatever the selector, because the scores of others need not be comparable
+        with a promise.
+        """
+        choice, q, search = chosen.choice, chosen.q, self._plan.search
+        assert q is not None
+        await self._editing.propose(wanted(choice, self._chooser.waiting.of, search))
+        scores_K = ucb(choice.field.without_q(), search, generator(0))
+        best = best_proposal(choice, self._chooser.waiting, q, search, scores_K.tolist())
+        if best is None:
+            return None
+        first = self._chooser.waiting.oldest(best.node_id)
+        changed = best.node_id != choice.node_id_without_q or best is not first
+        return _Begun(chosen, best.node_id, best, screened=True, changed_by_q=changed)
+
+    def _back_up(self, number: int, begun: _Begun, x: float, made: Made, evaluation: Evaluation | None) -> RoundEntry:
         """Nothing waits in here, so the next choice sees all of the round, and finds it on disk."""
-        tree, node_id = self.tree, chosen.node_id
+        tree, node_id, draft = self.tree, begun.node_id, made.draft
         tree.step, tree.origin = len(self._history.rounds) + 1, f"search/round {number}"
-        why = expansion.why
-        if evaluation is not None and evaluation.failed_everywhere:
-            why, evaluation = "fails_everywhere", None
-        child = self._grow(node_id, expansion, evaluation)
+        edit = judged(draft.edit, evaluation)
+        failures = () if evaluation is None else self.grading.failures(evaluation)
+        child = back_up(tree, node_id, edit, evaluation, failures=failures, logprob=draft.log_prob)
+        q = begun.chosen.q
         entry = RoundEntry(
             number=number,
             node=node_id,
-            action=expansion.action,
+            action=UNREADABLE if edit.action is None else edit.action,
             child=None if child is None else child.id,
-            why=why,
-            score=0.0 if evaluation is None else evaluation.mean,
-            error=0.0 if evaluation is None else standard_error(evaluation),
-            draws=expansion.draws,
+            why=edit.invalid or "",
+            score=0.0 if child is None else score_of(tree, child.id),
+            error=0.0 if child is None else error_of(tree, child.id),
+            draws=made.draws,
             cost_usd=0.0 if evaluation is None else evaluation.cost_usd,
             time=time.strftime("%Y-%m-%d %H:%M:%S"),
             weights_step=self._plan.policy_step,
-            q=chosen.q,
-            changed_by_q=chosen.choice.changed_by_q,
+            screened=begun.screened,
+            changed_by_q=begun.changed_by_q,
+            v=None if q is None else q.values.get(node_id),
+            v_shown=x,
+            q=draft.q,
+            q_shown=draft.shown,
         )
-        record = record_of(entry, parent, evaluation, child, tree.origin, tree.step)
+        record = record_of(tree, entry, tree.origin, tree.step)
         delta = tree.delta_since(self._kept)
-        self._history.commit(entry, delta, [record], choice_line(entry, chosen.choice))
+        line = choice_line(entry, begun.chosen.choice)
+        self._history.commit(entry, delta, [record], line, self._chooser.waiting.to_json())
         self._kept += len(delta)
-        self._chooser.learn(entry, record)
-        if child is not None and evaluation is not None:
-            self._consider(child, evaluation)
         return entry
-
-    def _grow(self, node_id: str, expansion: Expansion, evaluation: Evaluation | None) -> Node | None:
-        """The child in the tree; None where there is none, and then its action counts as tried."""
-        child: Node | None = None
-        if evaluation is not None and expansion.child is not None:
-            child = self.tree.add_child(
-                node_id,
-                expansion.child,
-                expansion.action,
-                scores(evaluation),
-                logprob=expansion.log_prob,
-                response_ids=expansion.response_ids,
-            )
-        elif expansion.action != UNREADABLE:
-            self.tree.mark_tried(node_id, expansion.action)
-        self.tree.visit(node_id)
-        return child
-
-    def _consider(self, node: Node, evaluation: Evaluation) -> None:
-        self._best.consider(Champion(node.id, node.state, evaluation))

@@ -8,10 +8,10 @@ from typing import Any
 from aflow_verl.benchmarks.base import Benchmark
 from aflow_verl.benchmarks.catalog import create_benchmark
 from aflow_verl.config import AflowConfig
-from aflow_verl.env.champion import compare_on_heldout, write_workflow
 from aflow_verl.env.factory import action_format, root_state, task_text
 from aflow_verl.env.usage import RunUsage
 from aflow_verl.errors import BudgetExhausted
+from aflow_verl.evaluation.best_workflow import BestWorkflow, compare_on_heldout, write_result, write_workflow
 from aflow_verl.evaluation.bound import BenchmarkEngine
 from aflow_verl.jsonl import JsonLines
 from aflow_verl.models.client import ModelClient
@@ -19,7 +19,7 @@ from aflow_verl.models.replies import spent_in
 from aflow_verl.search.run_store import open_run_store
 from aflow_verl.search.store import Store
 from aflow_verl.standalone.allowance import comparison, fits, next_round
-from aflow_verl.standalone.best import Best
+from aflow_verl.standalone.challenges import KEY, Challenges
 from aflow_verl.standalone.editor import Editor
 from aflow_verl.standalone.history import History, RoundEntry
 from aflow_verl.standalone.loop import Loop
@@ -78,20 +78,20 @@ class _Search:
         self._validation = benchmark.problems("validation")
         self._heldout = benchmark.problems("heldout")
         self._written: dict[str, Any] = {}
-        self._best = Best(store, self._contest, self._validation, benchmark.problems("train"))
+        self._best = BestWorkflow(KEY, store, self._contest, self._validation, benchmark.problems("train"))
 
     async def run(self) -> Outcome:
         ours, best = self._ours, self._best
         tree = self._history.resume(root_state(ours, self._benchmark))
         self._watch.phase("grading the seed workflow")
-        await best.resume(tree)
+        done = len(self._history.rounds)
+        await best.resume(tree.root_id, tree.root.state, lambda node_id: tree[node_id].state, done)
         trained = self._parts.trained
         step = None if trained is None else trained.trained.step
         plan = Plan(ours.search, ours.standalone, ours.env.max_logs, ours.seed, step)
         rounds = Rounds(
             tree,
             self._history,
-            best,
             self._contest,
             self._validation,
             self._actions,
@@ -99,7 +99,9 @@ class _Search:
             plan,
             self._parts.critic(self._actions),
         )
-        loop = Loop(rounds, self._history, best, plan, on_round=self._after_round, may_begin=self._may_begin)
+        rounds.grading.add(tree.root_id, best.seed.validation)
+        challenges = Challenges(best, rounds.tree, self._history.rounds)
+        loop = Loop(rounds, self._history, challenges, plan, on_round=self._after_round, may_begin=self._may_begin)
         self._watch.phase("searching")
         reason = await loop.run()
         self._watch.phase("comparing seed and best workflow on the test problems")
@@ -109,9 +111,10 @@ class _Search:
             reason=reason,
             rounds=len(self._history.rounds),
             seed=best.seed.validation.interval(confidence),
-            best=best.now.validation.interval(confidence),
+            best=best.best.validation.interval(confidence),
             report=report,
-            best_is_seed=best.now.node_id == best.seed.node_id,
+            best_is_seed=best.best.node_id == best.seed.node_id,
+            verdict=best.verdict(confidence),
             totals=self._usage.totals(self._counters()),
             editor="" if trained is None else trained.trained.source,
         )
@@ -120,27 +123,30 @@ class _Search:
         self._usage.step_metrics(self._counters())
         self._write_best()
         budget = self._usage.budget
-        interval = self._best.now.validation.interval(self._ours.evaluation.confidence)
+        interval = self._best.best.validation.interval(self._ours.evaluation.confidence)
         self._watch.round(Standing(entry, len(self._history.rounds), interval, budget.used_usd, budget.used_calls))
 
     def _may_begin(self) -> bool:
-        seed, best = self._best.seed, self._best.now
+        seed, best = self._best.seed, self._best.best
         costs = [entry.cost_usd for entry in self._history.rounds]
         return fits(self._usage.budget, comparison(seed, best, len(self._heldout)), next_round(seed, best, costs))
 
     async def _compare(self) -> dict[str, Any] | None:
-        best, confidence = self._best, self._ours.evaluation.confidence
+        """On the test problems; None where the budget does not reach so far."""
+        seed, best, confidence = self._best.seed, self._best.best, self._ours.evaluation.confidence
         try:
-            report = await compare_on_heldout(best.seed, best.now, self._contest.evaluate, self._heldout, confidence)
+            report = await compare_on_heldout(seed, best, self._contest.evaluate, self._heldout, confidence)
         except BudgetExhausted:
-            report = None
-        self._usage.step_metrics(self._counters())
-        self._write_best(report)
+            self._write_best()
+            return None
+        finally:
+            self._usage.step_metrics(self._counters())
+        write_result(self._folder, seed, best, {"benchmark": self._benchmark.name, **report})
         return report
 
-    def _write_best(self, report: dict[str, Any] | None = None) -> None:
-        best = self._best.now
-        score = report or {"node": best.node_id, "validation": best.validation.mean, "n": best.validation.n}
+    def _write_best(self) -> None:
+        best = self._best.best
+        score = {"node": best.node_id, "validation": best.validation.mean, "n": best.validation.n}
         if score != self._written:
             write_workflow(self._folder, best.state, {"benchmark": self._benchmark.name, **score})
             self._written = score

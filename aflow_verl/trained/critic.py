@@ -1,22 +1,31 @@
-"""What a trained critic says of a growing tree: every workflow is scored as soon as it is there, none inherits.
+"""What a trained critic says of a growing tree, and how far it has proved right on it.
 
-The weights stay as they are, but a workflow's prompt doesn't: it shows what was tried and what came of it. So the V of
-a workflow is read anew after it was edited.
+A critic's values are promises above a *centre*, the score that its zero stands for. In absolute scores
+
+    V(s) = centre + head at the last token of s's prompt,    Q(s, a) = centre + head after the reply a
+
+The weights stay as they are, but prompts don't: they show what was tried, anywhere in the tree, and what came of it. So
+V is read anew wherever the prompt has changed. The critic has learned on other searches, maybe on other tasks, and
+begins with a confidence of 0; what it says is compared with what the edits then bring in this tree.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from aflow_verl.critic.scorer import Scores
-from aflow_verl.env.actions import ActionFormat
+from aflow_verl.env.actions import ActionFormat, Offer, Reply
+from aflow_verl.env.prompts import learned_from
 from aflow_verl.env.scoring import score_groups
 from aflow_verl.env.tokens import PolicyTokens
 from aflow_verl.errors import ModelUnavailable
-from aflow_verl.search.experience import ExperienceRecord
-from aflow_verl.search.qvalues import QSnapshot, QValue, ScoreGroup, calibrated
+from aflow_verl.search.confidence import Prediction, confidence
+from aflow_verl.search.qvalues import QSnapshot, ScoreGroup
+from aflow_verl.search.returns import edit_promise, futures, node_promises
 from aflow_verl.search.view import TreeView
 
 
@@ -26,71 +35,109 @@ class Scorer(Protocol):
     async def score(self, groups: Sequence[ScoreGroup]) -> Scores: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What was promised before an edit was made, absolute scores."""
+
+    node_id: str
+    """The workflow that was edited."""
+    child_id: str | None
+    """What the edit made; None where that could not be used."""
+    v: float | None
+    """V of the workflow."""
+    v_shown: float
+    """Its X then."""
+    q: float | None
+    """Q of the edit; None without a reply that the critic can read."""
+    q_shown: float
+    """X in the prompt that the edit replied to."""
+
+
 class TreeCritic:
-    """One tree's values. ``begin`` comes first."""
+    """One tree's values."""
 
     def __init__(
-        self, scorer: Scorer, actions: ActionFormat, tokens: PolicyTokens, *, weights_step: int, gamma: float
+        self,
+        scorer: Scorer,
+        actions: ActionFormat,
+        tokens: PolicyTokens,
+        *,
+        weights_step: int,
+        gamma: float,
+        centre: float,
     ) -> None:
-        """``gamma``: discount of the returns that the critic learned."""
+        """``gamma``: discount of the returns that the critic learned. ``centre``: the score that its 0 stands for."""
         self._scorer = scorer
         self._actions = actions
         self._tokens = tokens
         self._gamma = gamma
-        self._values: dict[str, QValue] = {}
-        self._stale: dict[str, None] = {}
-        self._records: list[ExperienceRecord] = []
-        self._snapshot: QSnapshot | None = None
+        self._centre = centre
+        self._values: dict[str, float] = {}
         self._one_at_a_time = asyncio.Lock()
         self.weights_step = weights_step
+        self.prompts: dict[str, str] = {}
+        """Node id -> digest of the prompt that its value was read on."""
 
-    def begin(self, tree: TreeView, records: Iterable[ExperienceRecord], kept: QSnapshot | None) -> None:
-        """``kept``: values of an earlier start. Those of other weights are left out; ``changed`` says which are old."""
-        self._records = list(records)
+    def resume(self, kept: QSnapshot | None, prompts: Mapping[str, str]) -> None:
+        """Go on with the values of an earlier start, unless they are of other weights."""
         if kept is not None and kept.weights_step == self.weights_step:
-            self._values = {node.id: kept.values[node.id] for node in tree if node.id in kept.values}
-            self._snapshot = kept
-        self._stale = {node.id: None for node in tree if node.id not in self._values}
+            self._values, self.prompts = dict(kept.values), dict(prompts)
 
-    def changed(self, node_ids: Iterable[str]) -> None:
-        """The prompts of these nodes are others now, or the nodes are new."""
-        self._stale.update(dict.fromkeys(node_ids))
+    async def snapshot(self, tree: TreeView, said: Sequence[Said]) -> QSnapshot:
+        """The promises of all nodes on the prompts that the tree gives now. Raises ModelUnavailable where the critic
+        fails.
 
-    def learned(self, record: ExperienceRecord) -> None:
-        """An edit has been graded."""
-        self._records.append(record)
-
-    async def snapshot(self, tree: TreeView) -> QSnapshot:
-        """The values of all nodes as the tree is when this returns. Raises ModelUnavailable where the critic fails."""
+        Args:
+            said: of all rounds so far, with these weights.
+        """
         async with self._one_at_a_time:
-            while self._stale or self._snapshot is None:
-                asked, self._stale = list(self._stale), {}
-                self._values.update(await self._score(tree, asked))
-                returns = known_returns(self._records, self._gamma)
-                self._snapshot = calibrated(self._values, returns, weights_step=self.weights_step, gamma=self._gamma)
-            return self._snapshot
+            groups = score_groups(tree, [node.id for node in tree], self._actions, self._tokens, learned_from(tree))
+            prompts = {group.node_id: _digest(group) for group in groups if group.node_id is not None}
+            changed = [group for group in groups if prompts[str(group.node_id)] != self.prompts.get(str(group.node_id))]
+            if changed:
+                read = await self._score(changed)
+                self._values.update({node_id: self._centre + v for node_id, v in read.v.items()})
+                self.prompts.update({str(group.node_id): prompts[str(group.node_id)] for group in changed})
+            nodes, edits = comparisons(tree, said, self._gamma)
+            values = {node_id: self._values[node_id] for node_id in prompts}
+            return QSnapshot(self.weights_step, values, confidence(nodes), confidence(edits))
 
-    async def _score(self, tree: TreeView, node_ids: Sequence[str]) -> Mapping[str, QValue]:
-        groups = score_groups(tree, node_ids, self._actions, self._tokens)
+    async def edits(self, asked: Sequence[tuple[Offer, Reply]]) -> list[float]:
+        """Q of replies to offers, in their order. Raises as ``snapshot`` does."""
+        groups: dict[int, ScoreGroup] = {}
+        for k, (offer, reply) in enumerate(asked):
+            known = groups.get(id(offer))
+            prompt_ids = self._tokens.prompt_ids(offer.messages, offer.shorter) if known is None else known.prompt_ids
+            before = () if known is None else known.actions
+            groups[id(offer)] = ScoreGroup(prompt_ids, None, (*before, (str(k), reply.response_ids)))
+        q = (await self._score(list(groups.values()))).q if groups else {}
+        return [self._centre + q[str(k)] for k in range(len(asked))]
+
+    async def _score(self, groups: Sequence[ScoreGroup]) -> Scores:
         try:
-            return (await self._scorer.score(groups)).values()
+            return await self._scorer.score(groups)
         except RuntimeError as failure:  # whatever torch raises, such as no memory left
             raise ModelUnavailable(f"the critic failed: {str(failure).splitlines()[0]}", retryable=False) from failure
 
 
-def known_returns(records: Sequence[ExperienceRecord], gamma: float) -> Mapping[str, list[float]]:
-    """Node id -> tree returns of the edits made of it.
+def comparisons(tree: TreeView, said: Iterable[Said], gamma: float) -> tuple[list[Prediction], list[Prediction]]:
+    """(of nodes, of edits): each promise beside what was reached, as the tree knows it now.
 
-    ``y = gain + gamma * max(0, best y of a later edit of the child)``, a search being one long episode; a record of a
-    training has its own. An edit that made nothing to grade says nothing.
+    A workflow's first promise alone counts: all of its edits have one outcome together. An edit that made no workflow
+    says nothing of the critic.
     """
-    found: dict[str, list[float]] = {}
-    best_later: dict[str, float] = {}
-    for record in reversed(records):
-        y = record.tree_return
-        if y is None and record.gain is not None:
-            y = record.gain + gamma * max(0.0, best_later.get(record.child or "", 0.0))
-            best_later[record.parent] = max(y, best_later.get(record.parent, y))
-        if y is not None:
-            found.setdefault(record.parent, []).append(y)
-    return found
+    future = futures(tree, gamma)
+    reached = node_promises(tree, gamma, future)
+    nodes: dict[str, Prediction] = {}
+    edits = []
+    for one in said:
+        if one.v is not None and one.node_id in reached:
+            nodes.setdefault(one.node_id, Prediction(one.v, one.v_shown, reached[one.node_id]))
+        if one.q is not None and one.child_id is not None:
+            outcome = edit_promise(tree.x(one.child_id), future[one.child_id], gamma)
+            edits.append(Prediction(one.q, one.q_shown, outcome, one.node_id))
+    return list(nodes.values()), edits
+
+
+def _digest(group: ScoreGroup) -> str:
+    return hashlib.sha256(repr(group.prompt_ids).encode()).hexdigest()[:16]

@@ -26,21 +26,27 @@ class Opened:
     trained: Trained
     policy: Policy
     critic: BatchingScorer | None
+    centre: float
+    """The score that the critic's 0 stands for on this benchmark."""
 
 
 def open_trained(
-    settings: TrainedConfig, run_dir: Path, *, seed: int, critic: bool, say: Callable[[str], None]
+    settings: TrainedConfig, run_dir: Path, benchmark: str, *, seed: int, critic: bool, say: Callable[[str], None]
 ) -> Opened:
-    """Convert, unless that is done, and load. Blocking; takes seconds to minutes. Raises ``UserError``."""
+    """Convert, unless that is done, and load. Blocking; takes seconds to minutes.
+
+    Raises ``UserError``, also for a critic whose training has not left its centre.
+    """
     trained = weights_of(settings, run_dir)
+    centre = trained.centre(benchmark) if critic else 0.0  # before minutes of converting
     if not trained.exported:
         trained = export_checkpoint(trained, run_dir / FOLDER, critic=critic, say=say)
     say("loading policy" + (" and critic" if critic else ""))
     with quietly():
-        return _load(settings, trained, seed=seed, critic=critic)
+        return _load(settings, trained, centre, seed=seed, critic=critic)
 
 
-def _load(settings: TrainedConfig, trained: Trained, *, seed: int, critic: bool) -> Opened:
+def _load(settings: TrainedConfig, trained: Trained, centre: float, *, seed: int, critic: bool) -> Opened:
     device = pick_device(settings.device, WHERE)
     dtype = pick_dtype(settings.dtype, device, WHERE)
     model, tokenizer = load_policy(trained.folder / POLICY_OUT, device, dtype)
@@ -58,4 +64,4 @@ def _load(settings: TrainedConfig, trained: Trained, *, seed: int, critic: bool)
     if critic:
         module = load_critic(trained.folder / CRITIC_OUT, device=str(device), dtype=dtype)
         scorer = BatchingScorer(CriticScorer(module, weights_step=trained.step, device=str(device)))
-    return Opened(trained, policy, scorer)
+    return Opened(trained, policy, scorer, centre)

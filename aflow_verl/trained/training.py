@@ -1,8 +1,10 @@
-"""Where a training's weights lie, and what its recipe says of how its policy was asked. Reads small files alone."""
+"""Where a training's weights lie, what its recipe says of how its policy was asked, and what its critic's zero stands
+for. Reads small files alone."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +19,8 @@ from aflow_verl.errors import UserError
 
 RECIPE = "recipe.resolved.yaml"
 """In the run directory of a training."""
+CENTRES = "critic.json"
+"""In the run directory of a training, written by it: ``{"centre": {benchmark: score}}``."""
 CARD = "trained.json"
 """In a directory of exported weights: what they are. Written last, so what has one is whole."""
 
@@ -54,6 +58,18 @@ class Trained:
     source: str
     """The checkpoint that they are of, for people."""
     manner: Manner
+    centres: Mapping[str, float]
+    """Benchmark -> the score that the critic's 0 stands for; empty where the training has not left it."""
+
+    def centre(self, benchmark: str) -> float:
+        """Of this benchmark; of one that the critic was not trained on, the mean of the others.
+
+        Raises ``UserError`` where none is known.
+        """
+        if not self.centres:
+            todo = "train for another step with this version and export it again, or set search.rl_weight=0"
+            raise UserError(f"{self.source}: no {CENTRES} says what its critic's values are relative to; {todo}")
+        return self.centres.get(benchmark, math.fsum(self.centres.values()) / len(self.centres))
 
 
 def weights_of(settings: TrainedConfig, run_dir: Path) -> Trained:
@@ -86,7 +102,8 @@ def find_trained(named: str | Path, step: int | None = None) -> Trained:
 
 def write_card(folder: Path, trained: Trained) -> None:
     """Declare that ``folder`` holds these weights, whole."""
-    card = {"step": trained.step, "source": trained.source, "critic": trained.has_critic}
+    card: dict[str, Any] = {"step": trained.step, "source": trained.source, "critic": trained.has_critic}
+    card["centre"] = dict(trained.centres)
     beside = folder / f".{CARD}"
     beside.write_text(json.dumps({**card, "manner": asdict(trained.manner)}, indent=2) + "\n", encoding="utf-8")
     beside.replace(folder / CARD)
@@ -97,7 +114,8 @@ def _of_card(folder: Path) -> Trained:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         plain: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in card["manner"].items()}
         manner = Manner(**plain)
-        return Trained(folder, card["step"], True, card["critic"], card["source"], manner)
+        centres = _numbers(card.get("centre", {}))
+        return Trained(folder, card["step"], True, card["critic"], card["source"], manner, centres)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{folder / CARD} can't be read; export the checkpoint again") from None
 
@@ -122,7 +140,22 @@ def _of_checkpoint(checkpoint: Path, run_dir: Path) -> Trained:
     assert match is not None
     has_critic = (checkpoint / CRITIC).is_dir()
     manner = _manner(_recipe(run_dir), run_dir)
-    return Trained(checkpoint, int(match.group(1)), False, has_critic, str(checkpoint.absolute()), manner)
+    source = str(checkpoint.absolute())
+    return Trained(checkpoint, int(match.group(1)), False, has_critic, source, manner, _centres(run_dir))
+
+
+def _centres(run_dir: Path) -> Mapping[str, float]:
+    file = run_dir / CENTRES
+    if not file.is_file():
+        return {}
+    try:
+        return _numbers(json.loads(file.read_text(encoding="utf-8"))["centre"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{file} can't be read; train for another step, which writes it again") from None
+
+
+def _numbers(data: Mapping[str, Any]) -> Mapping[str, float]:
+    return {str(name): float(value) for name, value in data.items()}
 
 
 def _recipe(run_dir: Path) -> Mapping[str, Any]:

@@ -41,9 +41,9 @@ async def test_a_search_ends_with_a_tested_workflow_and_goes_on(command, recipe,
     )
     assert len(list(folder.glob("round_*"))) > 1
 
-    other = await command("search", recipe, f"run_dir={run_dir}", "search.selector=ucb")
+    other = await command("search", recipe, f"run_dir={run_dir}", "search.selector=puct")
     assert other.code == 2
-    assert "search.selector: is 'ucb', and the run in" in other.err
+    assert "search.selector: is 'puct', and the run in" in other.err
 
 
 async def test_the_budget_is_kept_and_leaves_room_for_the_test(command, recipe, tmp_path):

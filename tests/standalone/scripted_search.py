@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from aflow_verl.config import (
@@ -45,9 +45,9 @@ LANDSCAPE = Landscape(custom=0.3, markers={colour(k): 0.1 + 0.6 * (7 * k % 19) /
 
 
 def settings(**standalone: object) -> AflowConfig:
-    standalone = {"rounds": ROUNDS, **standalone}
+    standalone = {"rounds": ROUNDS, "race": False, **standalone}
     return AflowConfig(
-        benchmark=(BenchmarkConfig("simulated", train=4, validation=PROBLEMS, heldout=8),),
+        benchmark=(BenchmarkConfig("simulated", train=40, validation=PROBLEMS, heldout=8),),
         kind="search",
         seed=SEED,
         env=EnvConfig(action_format="code"),
@@ -59,16 +59,20 @@ def settings(**standalone: object) -> AflowConfig:
 
 
 class ScriptedEditor:
-    """Writes colour k in the reply to its k-th draw; ``skip``: draws of an earlier start."""
+    """Writes colour k in the reply to its k-th draw; ``skip``: draws of an earlier start; ``broken``: those whose
+    graph returns a name that is nowhere."""
 
-    def __init__(self, skip: int = 0) -> None:
+    def __init__(self, skip: int = 0, broken: Collection[int] = ()) -> None:
         self.calls = skip
+        self.broken = broken
         self.shown: list[Offer] = []
 
     async def ask(self, offer: Offer, draw: int) -> Reply:
         self.calls += 1
         self.shown.append(offer)
         graph = SEED_CODE.replace('instruction=""', f"instruction=prompt_custom.COLOUR_{self.calls}")
+        if self.calls in self.broken:
+            graph = graph.replace("return solution", "return solutions")
         prompt = f'COLOUR_{self.calls} = "{colour(self.calls)}"'
         told = f"<modification>colour {self.calls}</modification>"
         return Reply(f"{told}<graph>\n{graph}\n</graph><prompt>{prompt}</prompt>")

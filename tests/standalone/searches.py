@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
-from aflow_verl.config import RacingConfig, SearchConfig, StandaloneConfig
+from aflow_verl.config import ScreenConfig, SearchConfig, StandaloneConfig
 from aflow_verl.env.actions import NO_CONTEXT, Action, Context, Offer, Reply
-from aflow_verl.evaluation.race import Race, race
+from aflow_verl.evaluation.best_workflow import BestWorkflow
 from aflow_verl.models.landscape import uniform
 from aflow_verl.search.tree import Tree
-from aflow_verl.standalone.best import Best
+from aflow_verl.standalone.challenges import Challenges
 from aflow_verl.standalone.history import RoundEntry
 from aflow_verl.standalone.loop import Loop
 from aflow_verl.standalone.rounds import Plan, Rounds
@@ -63,27 +64,30 @@ class Ladder:
     def __init__(self, seed: int, seconds: float = 1.0) -> None:
         self._seed = seed
         self._seconds = seconds
-        self._known: dict[tuple[str, str, int], float] = {}
+        self._known: dict[tuple[str, str], float] = {}
         self.evaluated: list[str] = []
-        self.down: set[str] = set()
+        self.graded: Counter[str] = Counter()
+        self.broken: set[str] = set()
 
-    async def evaluate(self, workflow: WorkflowState, problems: Sequence[Problem], sample: int = 0) -> Evaluation:
-        new = [p for p in problems if (workflow.hash, p.id, sample) not in self._known]
+    async def evaluate(self, workflow: WorkflowState, problems: Sequence[Problem]) -> Evaluation:
+        new = [p for p in problems if (workflow.hash, p.id) not in self._known]
         if new:
             self.evaluated.append(workflow.hash)
+            self.graded[workflow.hash] += len(new)
             await asyncio.sleep(self._seconds)
         for problem in new:
-            self._known[workflow.hash, problem.id, sample] = self._grade(workflow, problem)
-        return Evaluation(tuple(Grade(p.id, self._known[workflow.hash, p.id, sample], calls=1) for p in problems))
+            self._known[workflow.hash, problem.id] = self._grade(workflow, problem)
+        return Evaluation(tuple(Grade(p.id, self._known[workflow.hash, p.id], calls=1) for p in problems))
+
+    def level(self, workflow: WorkflowState) -> float:
+        """Its true score."""
+        return 0.3 + sum(0.1 * (uniform(self._seed, "gain", edit) - 0.4) for edit in workflow.history)
 
     def _grade(self, workflow: WorkflowState, problem: Problem) -> float:
-        level = 0.3 + sum(0.1 * (uniform(self._seed, "gain", edit) - 0.4) for edit in workflow.history)
-        return float(uniform(self._seed, problem.prompt, workflow.hash) < level)
+        return float(uniform(self._seed, problem.prompt, workflow.hash) < self.level(workflow))
 
-    async def race(
-        self, child: WorkflowState, parent: WorkflowState, problems: Sequence[Problem], *, seed: int
-    ) -> Race:
-        return await race(self.evaluate, child, parent, problems, RacingConfig(), seed=seed, repeats=False)
+    async def dry_run(self, workflow: WorkflowState) -> str | None:
+        return "NameError: of its own" if workflow.hash in self.broken else None
 
 
 class Numbers:
@@ -136,13 +140,15 @@ class Ledger:
         self.choices: list[dict[str, Any]] = []
         self.copies: list[int] = []
 
-    def experience(self) -> tuple[Any, ...]:
-        return ()
+        self.kept: dict[str, Any] = {}
 
-    def values(self) -> tuple[None, int]:
-        return None, 0
+    def values(self) -> tuple[None, dict[str, str]]:
+        return None, {}
 
-    def keep_values(self, q: Any) -> None: ...
+    def waiting(self) -> dict[str, Any]:
+        return self.kept
+
+    def keep_values(self, q: Any, prompts: Any) -> None: ...
 
     async def keep_good_copy(self) -> None:
         self.copies.append(len(self.rounds))
@@ -150,7 +156,8 @@ class Ledger:
     def next_numbers(self, rounds: int) -> list[int]:
         return list(range(len(self.rounds) + 1, rounds + 1))
 
-    def commit(self, entry: RoundEntry, delta: Any, experience: Any, choice: dict[str, Any]) -> None:
+    def commit(self, entry: RoundEntry, delta: Any, experience: Any, choice: dict[str, Any], waiting: Any) -> None:
+        self.kept = waiting
         self.rounds.append(entry)
         self.deltas.append(delta)
         self.choices.append(choice)
@@ -174,16 +181,21 @@ class RandomEdits:
         raise AssertionError
 
 
-async def make_loop(contest: Any, ask: Any, history: Ledger, *, selector: str = "puct", **more: Any) -> Loop:
+async def make_loop(contest: Any, ask: Any, history: Ledger, *, selector: str = "ucb", **more: Any) -> Loop:
     """A search of pipelines, ready to run."""
     tree = Tree.seed(workflow())
-    best = Best(Memory(), contest, VALIDATION, FRESH)  # type: ignore[arg-type]
-    await best.resume(tree)
+    validation = more.pop("validation", VALIDATION)
+    best = BestWorkflow("challenges", Memory(), contest, validation, FRESH)
+    await best.resume(tree.root_id, tree.root.state, lambda node_id: tree[node_id].state, 0)
     seed = more.pop("seed", 0)
     actions = Numbers(more.pop("edits", 24))
     critic = more.pop("critic", None)
     on_round, may_begin = more.pop("on_round", lambda entry: None), more.pop("may_begin", lambda: True)
-    search = SearchConfig(selector=selector, rl_weight=more.pop("rl_weight", 0.0))  # type: ignore[arg-type]
-    plan = Plan(search, StandaloneConfig(**more), 3, seed)  # type: ignore[arg-type]
-    rounds = Rounds(tree, history, best, contest, VALIDATION, actions, ask, plan, critic)  # type: ignore[arg-type]
-    return Loop(rounds, history, best, plan, on_round=on_round, may_begin=may_begin)  # type: ignore[arg-type]
+    screen = more.pop("screen", ScreenConfig())
+    search = SearchConfig(selector=selector, rl_weight=more.pop("rl_weight", 0.0), screen=screen)
+    policy_step = None if critic is None else critic.weights_step
+    plan = Plan(search, StandaloneConfig(**more), 3, seed, policy_step)
+    rounds = Rounds(tree, history, contest, validation, actions, ask, plan, critic)  # type: ignore[arg-type]
+    rounds.grading.add(tree.root_id, best.seed.validation)
+    challenges = Challenges(best, rounds.tree, history.rounds)
+    return Loop(rounds, history, challenges, plan, on_round=on_round, may_begin=may_begin)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,9 @@ async def test_one_worker_makes_aflows_choices(scripted, tmp_path):
         assert tree.root.visits == 20
         assert len(store.load_experience("simulated", 20)) == 20
     shown = editor.shown[18].messages[1]["content"]
-    assert shown.count(" on 30 problems: colour ") == 9 - 1, "what was tried on this workflow, and made one of its own"
+    before = GOLDEN["edited"][:18].count(GOLDEN["edited"][18])
+    assert shown.count(" on 30 problems: colour ") == before > 1, "what was tried on this workflow"
+    assert " in 18 edits: changes a prompt" in shown, "what was tried anywhere"
     assert shown.count("Answer: ") == 3
 
 
@@ -65,3 +68,32 @@ async def test_a_killed_search_goes_on_as_if_nothing_had_been(scripted, tmp_path
     assert edited(ledger(tmp_path)) == GOLDEN["edited"]
     again = await scripted.run(tmp_path, scripted.ScriptedEditor(skip=20))
     assert (again.report, again.rounds) == (outcome.report, 20), "a finished search says what it found"
+
+
+async def test_a_broken_workflow_is_repaired_or_costs_nothing(scripted, tmp_path):
+    """The graphs of the first, third and fourth draw fail; the second one mends the first."""
+    editor = scripted.ScriptedEditor(broken={1, 3, 4})
+    outcome = await scripted.run(tmp_path, editor, rounds=2, redraws=0)
+    repaired, given_up = ledger(tmp_path)
+    assert (repaired.action, repaired.draws, repaired.why) == ("colour 2", 2, "")
+    assert (given_up.action, given_up.draws, given_up.why) == ("colour 4", 2, "fails_dry_run")
+    assert (given_up.child, given_up.cost_usd) == (None, 0.0)
+    assert [len(offer.messages) for offer in editor.shown] == [2, 4, 2, 4]
+    assert "name 'solutions' is not defined" in editor.shown[1].messages[3]["content"]
+    with Store(tmp_path / "tree.sqlite") as store:
+        tree = load_tree(store, "simulated", 2)
+    assert len(tree) == 2
+    assert "colour 4" in tree.tried(given_up.node)
+    challenged = 40 if tree[repaired.child].mean > tree.root.mean else 0
+    assert outcome.totals["calls"] == 30 + 30 + 2 * challenged + 8 * (1 + (not outcome.best_is_seed))
+
+
+async def test_a_search_that_races_goes_on_as_if_nothing_had_been(scripted, tmp_path):
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    await scripted.run(whole, scripted.ScriptedEditor(), rounds=10, race=True)
+    await scripted.run(halves, scripted.ScriptedEditor(), rounds=5, race=True)
+    await scripted.run(halves, scripted.ScriptedEditor(skip=5), rounds=10, race=True)
+    assert [replace(entry, time="") for entry in ledger(halves)] == [replace(entry, time="") for entry in ledger(whole)]
+    with Store(whole / "tree.sqlite") as store:
+        graded = [len(node.grades) for node in load_tree(store, "simulated", 10)]
+    assert (graded[0], min(graded) < 30) == (30, True)

@@ -54,16 +54,14 @@ def test_policy_and_critic_search_and_a_resume_changes_nothing(search, training,
         rounds, tree = read_ledger(store), load_tree(store, "simulated", 6)
         assert {record.weights_step for record in store.load_experience("simulated", 6)} == {3}
     assert len(rounds) == 6
-    assert all(entry.weights_step == 3 and entry.q is not None for entry in rounds)
+    assert all(entry.weights_step == 3 and entry.q is not None and entry.v is not None for entry in rounds)
+    assert not any(entry.screened for entry in rounds), "six edits are too few to earn a say"
     children = [node for node in tree if node.parent_id is not None]
     assert len(children) > 2
-    for node in children:
-        assert node.logprob < 0
-        assert len(node.response_ids) == 2
+    assert all(node.logprob < 0 for node in children)
     for line in lines(whole):
-        assert line["inherited_q"] == 0
-        assert line["alpha_effective"] == 0.5
-        assert all(part["v"] is not None and not part["inherited"] for part in line["parts"])
+        assert line["own_q"] == line["candidates"], "each workflow has a promise of its own"
+        assert line["alpha_effective"] == 0.0
 
     assert search(f"run_dir={halves}", "--rounds", "3")[0] == 0
     kept = halves / "trained" / "policy" / "model.safetensors"
@@ -74,6 +72,20 @@ def test_policy_and_critic_search_and_a_resume_changes_nothing(search, training,
     assert lines(halves) == lines(whole)
 
 
+def test_a_critic_with_a_say_screens_and_a_resume_changes_nothing(search, tmp_path, monkeypatch):
+    monkeypatch.setattr("aflow_verl.trained.critic.confidence", lambda predictions: 0.9)
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    words = ("search.screen={nodes: 2, proposals: 2, epsilon: 0.0}",)
+    code, _, err = search(f"run_dir={whole}", *words)
+    assert code == 0, err
+    with Store(whole / "tree.sqlite") as store:
+        rounds = read_ledger(store)
+    assert [entry.screened for entry in rounds] == [True] * 6
+    assert search(f"run_dir={halves}", "--rounds", "3", *words)[0] == 0
+    assert search(f"run_dir={halves}", *words)[0] == 0
+    assert lines(halves) == lines(whole), "proposals that wait outlive the process"
+
+
 def test_the_policy_without_its_critic(search, exported, tmp_path):
     run_dir = tmp_path / "run"
     words = (f"run_dir={run_dir}", "search.rl_weight=0", "standalone.workers=2", "standalone.trained.temperature=2")
@@ -82,7 +94,7 @@ def test_the_policy_without_its_critic(search, exported, tmp_path):
     assert "its critic is not asked" in out
     assert "without its critic" in out
     assert not (run_dir / "trained").exists(), "an export is used where it lies"
-    assert {(line["q"], line["weights_step"]) for line in lines(run_dir)} == {(None, 3)}
+    assert {(line["edit_q"], line["weights_step"]) for line in lines(run_dir)} == {(None, 3)}
 
 
 def test_what_differs_from_the_training_is_refused_or_said(search, training, tmp_path):
@@ -102,7 +114,6 @@ def test_what_differs_from_the_training_is_refused_or_said(search, training, tmp
     assert "is no run directory of a training" in refused(f"standalone.trained.run={tmp_path}")
     assert "has no checkpoint of step 4; it has 3" in refused("standalone.trained.step=4")
     assert "0 is out of range" in refused("standalone.trained.temperature=0.0")
-    assert "thompson has no use for Q" in refused("search.selector=thompson")
     assert "without training there is no critic" in refused("standalone.trained.run=null")
     assert "no training is named" in refused(
         "standalone.trained.run=null", "standalone.trained.step=3", "search.rl_weight=0"
@@ -112,6 +123,11 @@ def test_what_differs_from_the_training_is_refused_or_said(search, training, tmp
     assert "has no critic; set it to 0, or name a training with critic.enable=true" in refused(
         f"standalone.trained.run={alone}"
     )
+    older = shutil.copytree(training.run_dir, tmp_path / "older", ignore=shutil.ignore_patterns("critic.json"))
+    code, _, err = search(run_dir, f"standalone.trained.run={older}")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "no critic.json says what its critic's values are relative to; train for another step" in err
+    shutil.rmtree(tmp_path / "run")
     code, out, _ = search(run_dir, "env.operators=[Custom]", "env.samples=[5]", "--check")
     assert code == 0
     assert "the policy was trained with other values of env.operators, env.samples" in out

@@ -51,6 +51,28 @@ def test_an_export_says_the_same(exported, training):
     assert found.manner == find_trained(training.run_dir).manner
 
 
+def test_what_the_critics_zero_stands_for(run_dir, exported):
+    assert find_trained(run_dir).centre("simulated") == find_trained(exported.folder).centre("simulated") == 0.4
+    (run_dir / "critic.json").write_text(json.dumps({"centre": {"simulated": 0.4, "gsm8k": 0.9}}))
+    found = find_trained(run_dir)
+    assert (found.centre("gsm8k"), found.centre("math")) == (0.9, pytest.approx(0.65)), "elsewhere: the mean"
+    (run_dir / "critic.json").unlink()
+    with pytest.raises(UserError, match=r"no critic.json .*; train for another step with this version"):
+        find_trained(run_dir).centre("simulated")
+    for damaged in ("[", "{}", '{"centre": 0.4}', '{"centre": {"simulated": "high"}}'):
+        (run_dir / "critic.json").write_text(damaged)
+        with pytest.raises(UserError, match=r"critic\.json can't be read; train for another step"):
+            find_trained(run_dir)
+
+
+def test_an_export_of_an_earlier_version_has_no_centre(exported, tmp_path):
+    card = json.loads((exported.folder / CARD).read_text())
+    del card["centre"]
+    (tmp_path / CARD).write_text(json.dumps(card))
+    with pytest.raises(UserError, match=r"no critic.json .*search.rl_weight=0"):
+        find_trained(tmp_path).centre("simulated")
+
+
 def test_a_search_that_has_begun_keeps_its_weights(exported, training, tmp_path):
     """Whatever has become of the training since."""
     shutil.copytree(exported.folder, tmp_path / FOLDER, ignore=shutil.ignore_patterns("*.safetensors"))

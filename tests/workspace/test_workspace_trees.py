@@ -43,15 +43,17 @@ def test_round_means_are_what_the_search_believes_until_it_has_graded(files):
     imported = to_tree(read_workspace(files.folder)[0])
     tree = imported.tree()
     first, second, third = tree
-    assert (first.posterior_mean, first.mean, first.grades) == (pytest.approx(0.6), pytest.approx(0.6), {})
-    assert (second.posterior_mean, second.parent_id, second.action) == (0.9, first.id, "Add A")
-    assert third.posterior_mean == pytest.approx(0.9), "no run of its own: what its father had"
+    assert (tree.x(first.id), first.mean, first.grades) == (pytest.approx(0.6), pytest.approx(0.6), {})
+    assert (tree.x(second.id), second.parent_id, second.action) == (0.9, first.id, "Add A")
+    assert tree.x(third.id) == pytest.approx(0.9), "no run of its own: what its father had"
     assert (first.visits, first.edits, second.edits) == (2, 1, 1)
-    graded = tree.overlay().add_grades(second.id, {"p": 0.0})
-    assert graded.posterior_mean == pytest.approx(1.8 / 3), "weighs two problems against real grades"
+    live = tree.overlay()
+    live.add_grades(first.id, {"p": 1.0})
+    live.add_grades(second.id, {"p": 0.0})
+    assert live.x(second.id) < live.x(first.id), "graded here, they are compared"
     helped, unknown = imported.experience
-    assert (helped.outcome, helped.gain, helped.origin) == ("helped", pytest.approx(0.3), "aflow/round_2")
-    assert (unknown.after, unknown.outcome) == (None, "invalid")
+    assert (helped.gain, helped.origin) == (pytest.approx(0.3), "aflow/round_2")
+    assert (unknown.after, unknown.gain) == (None, None)
 
 
 def test_twenty_rounds_go_round(twenty, tmp_path):
@@ -74,7 +76,7 @@ def test_one_workflow_in_several_rounds_is_one_node(files, tmp_path):
     tree = imported.tree()
     assert len(tree) == 3
     first, shared, other = tree
-    assert shared.posterior_mean == pytest.approx((0.6 + 0.8 + 0.4 + 0.2) / 4)
+    assert tree.x(shared.id) == pytest.approx((0.6 + 0.8 + 0.4 + 0.2) / 4)
     assert tree.parents(shared.id) == (first.id, other.id)
     assert len(imported.experience) == 5
     assert contents(to_tree(read_workspace(exported(imported, tmp_path / "out"))[0])) == contents(imported)
