@@ -14,17 +14,22 @@ from aflow_verl.recipe.load import Recipe
 class Finding:
     """One complaint or remark about one key."""
 
-    kind: Literal["error", "missing", "note"]
-    """``error``: the recipe is wrong; ``missing``: this machine lacks something; ``note``: only worth knowing."""
+    kind: Literal["error", "missing", "warning", "note"]
+    """``error``: the recipe is wrong; ``missing``: this machine lacks something; ``warning``: it runs, and a part of it
+    is dead; ``note``: only worth knowing."""
     key: str
     """The dotted key to change, or the one that asked for what is missing."""
     what: str
     todo: str = ""
     lacks: str = ""
     """``missing`` only: the thing in a few words, for a list of several."""
+    effect: str = ""
+    """``warning`` only: what will not happen, or happen in vain."""
 
     def line(self, recipe: Recipe) -> str:
-        """What, where in which file, what to do."""
+        """What, where in which file, what to do; a warning begins with what it means."""
+        if self.kind == "warning":
+            return f"{self.effect}: {self.key} {self.what} ({recipe.locate(self.key)}); {self.todo}"
         return f"{recipe.locate(self.key)}: {self.key}: {self.what}" + (f"; {self.todo}" if self.todo else "")
 
 
@@ -40,6 +45,14 @@ def error(key: str, what: str, todo: str) -> Finding:
 def missing(key: str, what: str, todo: str, lacks: str) -> Finding:
     """A recipe that is right, on a machine that can't run it."""
     return Finding("missing", key, what, todo, lacks)
+
+
+def warning(key: str, effect: str, what: str, todo: str) -> Finding:
+    """A recipe that runs, and by which something is dead: never trained, never used, or never more than luck.
+
+    The line reads ``effect: key what (where); todo``.
+    """
+    return Finding("warning", key, what, todo, effect=effect)
 
 
 def note(key: str, what: str) -> Finding:

@@ -25,7 +25,6 @@ SERVER_PACKAGES = {"vllm": "vllm", "sglang": "sglang", "trtllm": "tensorrt_llm"}
 def q_has_a_critic(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     """A search that weighs Q needs somebody who learns it."""
     weight, critic = recipe.ours.search.rl_weight, recipe.get("critic.enable")
-    yield from thompson_without_q(recipe, machine)
     if weight == 0:
         asked = "; the critic is trained and never asked" if critic else ""
         yield note("search.rl_weight", f"is 0: search without Q, as in AFlow{asked}")
@@ -33,14 +32,6 @@ def q_has_a_critic(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
         state = "null" if critic is None else "false"
         what = f"is {state} while search.rl_weight is {weight:g}: the search would use a Q that nobody learns"
         yield error("critic.enable", what, "set critic.enable=true, or search.rl_weight=0 for search without Q")
-
-
-def thompson_without_q(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
-    """A baseline that compares paired gains alone."""
-    weight = recipe.ours.search.rl_weight
-    if weight > 0 and recipe.ours.search.selector == "thompson":
-        todo = "set search.rl_weight=0, or use puct, ucb or soft_mixed"
-        yield error("search.selector", f"thompson has no use for Q, and search.rl_weight is {weight:g}", todo)
 
 
 def replay(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
@@ -167,19 +158,6 @@ def rollout_server(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     elif not machine.has_package(SERVER_PACKAGES[name]):
         todo = "run: pip install -e '.[gpu]', or use hf" if name == "vllm" else "install it, or use vllm"
         yield missing(ROLLOUT, f"{name} is not installed", todo, name)
-
-
-def response_length(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
-    """Room for a reply: an edit is a label and the end of the turn."""
-    length = recipe.get("data.max_response_length")
-    if recipe.ours.env.action_format == "edit" and length < 2:
-        yield error(
-            "data.max_response_length", f"{length} tokens can't hold a label and the end", "set it to 2 or more"
-        )
-    if recipe.ours.env.action_format == "code" and length < 256:
-        yield error("data.max_response_length", f"{length} tokens can't hold a workflow", "set it to 256 or more")
-    if recipe.ours.env.action_format == "suggest" and length < 16:
-        yield error("data.max_response_length", f"{length} tokens can't hold a sentence", "set it to 16 or more")
 
 
 def attention(recipe: Recipe, machine: Machine) -> Iterator[Finding]:

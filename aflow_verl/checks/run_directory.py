@@ -56,6 +56,7 @@ MAY_CHANGE = (
     "sandbox.minimum_level",
     "sandbox.url",
     "budget",
+    "health",
     "standalone.rounds",
     "standalone.workers",
     "standalone.convergence",

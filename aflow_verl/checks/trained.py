@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aflow_verl.checks.finding import Finding, error, missing, note
-from aflow_verl.checks.learning import thompson_without_q
 from aflow_verl.checks.machine import Machine
 from aflow_verl.errors import UserError
 from aflow_verl.recipe.load import Recipe
@@ -43,7 +42,6 @@ def weights(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
 def critic(recipe: Recipe, machine: Machine) -> Iterator[Finding]:
     """A search that weighs Q needs somebody who has learned it."""
     weight, trained = recipe.ours.search.rl_weight, _found(recipe)
-    yield from thompson_without_q(recipe, machine)
     if weight > 0 and recipe.ours.standalone.trained.run is None:
         what = f"is {weight:g}, and without training there is no critic whose Q it could weigh"
         yield error("search.rl_weight", what, f"set it to 0, or name a training in {KEY}.run")

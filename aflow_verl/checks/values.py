@@ -18,7 +18,7 @@ _MODELS = ("models.executor", "models.editor")
 RANGES: dict[str, tuple[float, float]] = {
     "env.steps": (1, inf),
     "env.problems": (1, inf),
-    "env.invalid_penalty": (0, inf),
+    "env.invalid_penalty": (0, 1),
     "env.max_workflow_steps": (1, inf),
     "env.max_logs": (0, inf),
     "env.start.snapshot": (0, 1),
@@ -28,7 +28,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "search.c_puct": (0, inf),
     "search.c_ucb": (0, inf),
     "search.widening_a": (0, 1),
-    "search.first_play": (0, 1),
+    "search.screen.nodes": (1, inf),
+    "search.screen.proposals": (1, inf),
+    "search.screen.epsilon": (0, 1),
     "search.soft_mixed.sample": (1, inf),
     "search.soft_mixed.alpha": (0, inf),
     "search.soft_mixed.lambda_": (0, 1),
@@ -43,9 +45,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "evaluation.candidates_per_step": (0, inf),
     "evaluation.retries": (0, inf),
     "evaluation.backoff_s": (0, inf),
-    "evaluation.racing.margin": (0, 1),
-    "evaluation.racing.stage": (1, inf),
-    "evaluation.racing.cap": (1, inf),
     "sandbox.workers": (1, inf),
     "sandbox.memory_mb": (1, inf),
     "sandbox.max_output_chars": (1, inf),
@@ -55,6 +54,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "budget.calls": (0, inf),
     "experience.replay_fraction": (0, 1),
     "experience.replay_rows": (1, inf),
+    "health.patience": (1, inf),
     "standalone.rounds": (1, inf),
     "standalone.workers": (1, inf),
     "standalone.redraws": (0, inf),
@@ -68,7 +68,6 @@ RANGES: dict[str, tuple[float, float]] = {
 POSITIVE = (
     "search.trust_k",
     "search.widening_k",
-    "search.first_play",
     "sandbox.seconds",
     "sandbox.program_seconds",
     *(f"{model}.timeout_s" for model in _MODELS),
@@ -76,7 +75,7 @@ POSITIVE = (
     "actor_rollout_ref.rollout.temperature",
 )
 
-INSIDE_UNIT = {"evaluation.confidence": 0.95, "evaluation.racing.error_rate": 0.05}
+INSIDE_UNIT = {"evaluation.confidence": 0.95}
 """Probabilities that are neither 0 nor 1, each with a usual value."""
 
 LABELS = 36

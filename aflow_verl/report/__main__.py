@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TextIO
 
 from aflow_verl.errors import UserError
-from aflow_verl.report import metrics, result, steps
+from aflow_verl.health import Line
+from aflow_verl.report import health, metrics, result, steps
 from aflow_verl.report.progress import console_on
 from aflow_verl.report.summary import print_summary
 
@@ -34,11 +35,16 @@ def print_run(run_dir: Path, stream: TextIO) -> None:
         raise UserError(f"{run_dir}: no run directory: it has no {metrics.FILE_NAME}; give one that a run wrote")
     lines = metrics.read_metrics(path)
     ended = result.read_result(run_dir)
-    console = console_on(stream)
+    console, monitor = console_on(stream), health.monitor_of(run_dir)
     console.print(steps.header(), no_wrap=True)
+    now: tuple[Line, ...] = ()
     for line in lines:
-        console.print(steps.row(line, ended.steps if ended else None), no_wrap=True)
+        now = monitor.update(line["step"], line)
+        console.print(steps.row(line, ended.steps if ended else None, now), no_wrap=True)
     if ended is None:
+        console.print(health.health_table(now))
+        for remark in health.remarks(now):
+            console.print(remark)
         console.print("The run has not ended; the same command with this run_dir resumes it.")
     else:
         print_summary(ended, stream)

@@ -12,7 +12,7 @@ FILE_NAME = "curves.svg"
 
 PANELS = (
     ("best score", "search/best_score"),
-    ("share of candidates with a Q of their own", "search/q_coverage"),
+    ("weight that the critic has earned (mean)", "search/alpha_effective"),
     ("step reward (mean)", "env/step_reward"),
     ("gradient norm of the policy", "actor/grad_norm"),
 )

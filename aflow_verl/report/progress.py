@@ -15,7 +15,10 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from aflow_verl.health import HealthMonitor, spoken
+from aflow_verl.health import Line as HealthLine
 from aflow_verl.report import steps
+from aflow_verl.report.health import STYLES
 from aflow_verl.report.metrics import Line
 
 PLAIN_WIDTH = 120
@@ -31,9 +34,19 @@ def console_on(stream: TextIO) -> Console:
 class Progress:
     """Context manager around a run. All methods are cheap, and asking for the current phase again changes nothing."""
 
-    def __init__(self, stream: TextIO, *, total_steps: int | None = None, clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        total_steps: int | None = None,
+        health: HealthMonitor | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        """``health``: one that has seen the steps before; None shows none."""
         self.console = console_on(stream)
         self.total_steps = total_steps
+        self._health = health
+        self._said: set[tuple[str, int]] = set()
         self._clock = clock
         self._phase: str | None = None
         self._activity: str | None = None
@@ -87,7 +100,18 @@ class Progress:
         if not self._header_shown:
             self.console.print(Text(steps.header(), style="dim"), no_wrap=True)
             self._header_shown = True
-        self.console.print(Text(steps.row(line, self.total_steps)), no_wrap=True)
+        lines = self._health.update(line["step"], line) if self._health is not None else ()
+        self.console.print(Text(steps.row(line, self.total_steps, lines)), no_wrap=True)
+        if self._health is not None:
+            self._speak(lines, self._health.settings.patience)
+
+    def _speak(self, lines: tuple[HealthLine, ...], patience: int) -> None:
+        """Say what has been dead for so long, once for each time that it died."""
+        for found in lines:
+            text = spoken(found, patience)
+            if text is not None and (found.name, found.since) not in self._said:
+                self._said.add((found.name, found.since))
+                self.console.print(Text(text, style=STYLES[found.state]))
 
     def _finish_phase(self, *, stopped: bool = False) -> None:
         if self._phase is None:

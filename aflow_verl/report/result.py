@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aflow_verl.errors import UserError
+from aflow_verl.health import Line
 
 FILE_NAME = "result.json"
 
@@ -61,6 +62,8 @@ class RunResult:
     """Level of every interval."""
     notes: tuple[str, ...] = ()
     """Lines for the reader, such as ``plain AFlow-style search: search.rl_weight is 0``."""
+    health: tuple[Line, ...] = ()
+    """The lines of health after the last step; none for a search without training."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -71,7 +74,8 @@ class RunResult:
         try:
             data = json.loads(text)
             benchmarks = tuple(_benchmark(entry) for entry in data.pop("benchmarks"))
-            return cls(benchmarks=benchmarks, notes=tuple(data.pop("notes", ())), **data)
+            health = tuple(Line(**line) for line in data.pop("health", ()))
+            return cls(benchmarks=benchmarks, notes=tuple(data.pop("notes", ())), health=health, **data)
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"not a result of a run: {error}") from error
 

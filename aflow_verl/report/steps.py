@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from aflow_verl import health
+from aflow_verl.report.health import cell
 from aflow_verl.report.metrics import Line, number
 
 
@@ -42,10 +44,8 @@ COLUMNS = (
     Column("best", 5, 3, metric("search/best_score")),
     Column("tree", 5, 0, metric("search/tree_size")),
     Column("new", 4, 0, metric("search/new_workflows")),
-    Column("q cov", 5, 2, metric("search/q_coverage")),
     Column("alpha", 5, 2, metric("search/alpha_effective")),
     Column("grad", 8, 3, metric("actor/grad_norm")),
-    Column("vf loss", 8, 4, metric("critic/vf_loss")),
 )
 
 GAP = "  "
@@ -53,13 +53,13 @@ STEP_WIDTH = 9
 
 
 def header() -> str:
-    return GAP.join(["step".rjust(STEP_WIDTH), *(c.title.rjust(c.width) for c in COLUMNS)])
+    return GAP.join(["step".rjust(STEP_WIDTH), *(c.title.rjust(c.width) for c in COLUMNS), "health"])
 
 
-def row(line: Line, total_steps: int | None = None) -> str:
-    """The step's line; ``-`` where a metric is missing or null."""
+def row(line: Line, total_steps: int | None = None, lines: Sequence[health.Line] = ()) -> str:
+    """The step's line with its lines of health; ``-`` where a metric is missing or null."""
     step = f"{line['step']}/{total_steps}" if total_steps else str(line["step"])
-    return GAP.join([step.rjust(STEP_WIDTH), *(_cell(c, c.value(line)).rjust(c.width) for c in COLUMNS)])
+    return GAP.join([step.rjust(STEP_WIDTH), *(_cell(c, c.value(line)).rjust(c.width) for c in COLUMNS), cell(lines)])
 
 
 def _cell(column: Column, value: float | None) -> str:

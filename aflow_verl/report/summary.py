@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from aflow_verl.report.health import health_table, remarks
 from aflow_verl.report.progress import console_on
 from aflow_verl.report.result import BenchmarkResult, Estimate, RunResult
 
@@ -17,6 +18,8 @@ def print_summary(result: RunResult, stream: TextIO) -> None:
     console = console_on(stream)
     console.print()
     console.print(score_table(result))
+    if result.health:
+        console.print(health_table(result.health))
     for line in summary_lines(result):
         console.print(Text(line))
 
@@ -43,6 +46,7 @@ def summary_lines(result: RunResult) -> Iterator[str]:
     hits = "" if result.cache_hit_rate is None else f" ({result.cache_hit_rate:.0%} from the cache)"
     cost = "price unknown" if result.cost_usd is None else f"${result.cost_usd:.2f}"
     yield f"{result.steps} steps, {result.executor_calls} executor calls{hits}, {duration(result.seconds)}, {cost}"
+    yield from remarks(result.health)
     yield from result.notes
 
 

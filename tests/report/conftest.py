@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from aflow_verl.health import Line
 from aflow_verl.report.result import BenchmarkResult, Estimate, RunResult
 
 
@@ -26,5 +27,9 @@ def run_result() -> RunResult:
         seconds=725.4,
         cost_usd=0.0,
         rl_weight=0.5,
+        health=(
+            Line("policy", "is the policy moving?", "dead", 3, 4, 2, 6, "policy/parameter_change 0", "raise the rate"),
+            Line("advantage", "is there anything to learn from?", "alive", 1, 6, 6, 6, "gigpo/live_rows 0.5", ""),
+        ),
         notes=("plain AFlow-style search: search.rl_weight is 0",),
     )

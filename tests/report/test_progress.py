@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from aflow_verl.config import HealthConfig
+from aflow_verl.health import HealthMonitor
 from aflow_verl.report.progress import Progress
 
 
@@ -37,6 +39,20 @@ def test_plain_output_is_one_line_an_event() -> None:
     assert lines[3].split()[:3] == ["step", "gen", "s"]
     assert [line.split()[0] for line in lines[4:]] == ["1/2", "2/2"]
     assert "\x1b" not in stream.getvalue()
+
+
+def test_a_dead_line_is_said_once_for_each_time_that_it_dies() -> None:
+    stream, rows = io.StringIO(), [0.0, 0.0, 0.0, 0.5, 0.0, 0.0]
+    monitor = HealthMonitor(HealthConfig(patience=2), frozenset({"policy", "critic", "q"}))
+    rest = dict.fromkeys(("search/valid_action_rate", "env/rows", "env/rows_can_gain", "search/new_workflows"), 1.0)
+    with Progress(stream, health=monitor) as progress:
+        for step, share in enumerate(rows, 1):
+            progress.step({"step": step, "gigpo/live_rows": share, "env/truncated_prompts": 0.0, **rest})
+    lines = stream.getvalue().splitlines()
+    assert [line.split()[-1] for line in lines[1:3]] == ["advantage", "advantage"]
+    said = [i for i, line in enumerate(lines) if line.startswith("HEALTH: advantage DEAD since step")]
+    assert said == [3, 8]  # after the rows of the steps 2 and 6
+    assert lines[5].split()[-1] == "ok"
 
 
 def test_an_exception_names_the_phase_it_came_in() -> None:

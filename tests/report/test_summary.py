@@ -21,6 +21,9 @@ def test_seed_and_best_stand_side_by_side_with_intervals(run_result: RunResult) 
     assert "held-out 48 0.150 [0.070, 0.270] 0.450 [0.320, 0.590] +0.300 [+0.120, +0.480]" in lines
     assert "letters: best workflow: runs/quickstart/1/best_workflow" in lines
     assert "6 steps, 812 executor calls (43% from the cache), 12 min 5 s, $0.00" in lines
+    assert "policy is the policy moving? dead since step 3 2 of 6 steps" in lines
+    assert "advantage is there anything to learn from? alive 6 of 6 steps" in lines
+    assert "policy: raise the rate (policy/parameter_change 0)" in lines
     assert lines[-1] == "plain AFlow-style search: search.rl_weight is 0"
 
 
