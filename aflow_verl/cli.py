@@ -48,6 +48,12 @@ def _data(arguments: Sequence[str]) -> int:
     return main(arguments)
 
 
+def _study(arguments: Sequence[str]) -> int:
+    from aflow_verl.commands.study import main
+
+    return main(arguments)
+
+
 def _report(arguments: Sequence[str]) -> int:
     from aflow_verl.report.__main__ import main
 
@@ -65,6 +71,7 @@ COMMANDS: Mapping[str, tuple[str, Run]] = MappingProxyType(
         ),
         "export-checkpoint": ("RUN_DIR --out DIR: a training's policy and critic for transformers", _export_checkpoint),
         "data": ("prepare NAME: make the splits of a benchmark", _data),
+        "study": ("[replay|training]: what the search is worth, on landscapes whose truth is known", _study),
         "report": ("RUN_DIR: the step table and the summary of a run", _report),
     }
 )

@@ -92,8 +92,11 @@ def _notes(recipe: Recipe, outcome: Outcome) -> Iterator[str]:
         weight = recipe.ours.search.rl_weight
         critic = f"its critic weighs {weight:g} in the choices" if weight else "without its critic"
         yield f"edits by the policy of {outcome.editor}, {critic}"
+    yield outcome.verdict
     if outcome.report is None:
         yield NOT_TESTED
+    elif not outcome.best_is_seed:
+        yield str(outcome.report["words"])
 
 
 def _estimate(interval: Interval) -> Estimate:
