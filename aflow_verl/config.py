@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,15 +18,10 @@ from aflow_verl.errors import RecipeError
 from aflow_verl.schema import Locate, build, nowhere
 
 RecipeKind = Literal["train", "search"]
-ActionFormat = Literal["edit", "code", "suggest"]
 Sampling = Literal["uniform", "best", "recent", "surprising"]
 QSource = Literal["snapshot", "server"]
-SelectorName = Literal["puct", "ucb", "soft_mixed", "thompson"]
-Fusion = Literal["normalized", "trusted", "raw"]
-ModelKind = Literal["local", "anthropic", "openai", "rollout", "simulated"]
 Programs = Literal["process", "monty", "remote"]
 IsolationLevel = Literal["limits", "filtered", "confined", "isolated"]
-BenchmarkName = Literal["reasoning_gym", "gsm8k", "math", "humaneval", "mbpp", "hotpotqa", "drop", "simulated"]
 Device = Literal["auto", "cpu", "cuda"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -38,18 +33,19 @@ KEY_VARIABLES: Mapping[str, str] = MappingProxyType({"anthropic": "ANTHROPIC_API
 class BenchmarkConfig:
     """Where problems come from and how many each split holds. Splits are disjoint."""
 
-    name: BenchmarkName
+    name: str
+    """A name of ``benchmarks.catalog``."""
     tasks: tuple[str, ...] = ()
     """reasoning_gym: names of its tasks, mixed in equal shares."""
     path: str | None = None
     """The six benchmarks with data: a folder made by ``aflow-verl data prepare`` (train and validation problems come
     from its validation split, held-out ones from its test split), or one JSON-lines file that all three are drawn from.
     None: the folder that ``data prepare`` writes to by default."""
-    train: int = 64
+    train: int = 192
     """Problems that rewards are made from."""
-    validation: int = 24
+    validation: int = 200
     """Problems that choose the best workflow."""
-    heldout: int = 48
+    heldout: int = 96
     """Problems graded once, at the end."""
     seed: int = 0
     """Draws the problems of the splits."""
@@ -71,10 +67,11 @@ class StartConfig:
 class EnvConfig:
     """One episode: a few edits of workflows, each graded on the row's problems."""
 
-    action_format: ActionFormat = "edit"
+    action_format: str = "edit"
+    """A name of ``env.factory.FORMATS``."""
     steps: int = 3
     """Edits in an episode, at most; one training row each."""
-    problems: int = 6
+    problems: int = 48
     """Problems that child and parent are compared on; fixed for the row."""
     operators: tuple[str, ...] = ("Custom", "ScEnsemble", "Programmer")
     start: StartConfig = field(default_factory=StartConfig)
@@ -105,33 +102,47 @@ class SoftMixedConfig:
 
 
 @dataclass(frozen=True)
+class ScreenConfig:
+    """Search with a trained policy and its critic: of several proposals only the most promising is run."""
+
+    nodes: int = 5
+    """Best workflows that proposals are asked for."""
+    proposals: int = 4
+    """Proposals that wait at each of them, at most."""
+    epsilon: float = 0.1
+    """Share of edits that are run unscreened, so that the critic is judged on more than its favourites."""
+
+
+@dataclass(frozen=True)
 class SearchConfig:
     """Which node is edited next, and how much the critic's Q has to say in it."""
 
-    selector: SelectorName = "puct"
-    fusion: Fusion = "normalized"
+    selector: str = "ucb"
+    """A name of ``search.catalog.SELECTORS``."""
     rl_weight: float = 0.5
-    """alpha in ``(1 - alpha) * search + alpha * Q``; 0 is search without Q."""
-    c_puct: float = 1.25
-    c_ucb: float = 1.414
+    """alpha in ``(1 - alpha) * UCB + alpha * Q`` at full confidence; 0 is search without Q."""
+    c_ucb: float = 0.1
+    """ucb, thompson: exploration, in units of a typical gain."""
+    c_puct: float = 0.1
+    """puct: the same."""
     trust_k: float = 20.0
-    """``fusion: trusted``: k in ``rl_weight * confidence * sqrt(k / (3 n + k))``, visits."""
+    """k in ``rl_weight * confidence * sqrt(k / (3 n + k))``, edits of a candidate."""
     widening_k: float = 2.0
-    """A node with N visits has at most ``widening_k * N ** widening_a`` children."""
+    """A node with N edits on and below it has at most ``widening_k * N ** widening_a`` children."""
     widening_a: float = 0.5
-    first_play: float = 0.5
-    """``ucb``: pseudo-visits of a candidate without visits, in (0, 1]; keeps its exploration term finite."""
     q_source: QSource = "snapshot"
     """Value of a workflow made since the last export. snapshot: its nearest ancestor's V; server: the critic is asked,
     a copy of it that holds the weights of that export."""
     soft_mixed: SoftMixedConfig = field(default_factory=SoftMixedConfig)
+    screen: ScreenConfig = field(default_factory=ScreenConfig)
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """A model behind one of the clients in ``aflow_verl.models``."""
 
-    kind: ModelKind = "local"
+    kind: str = "local"
+    """A name of ``models.catalog.KINDS``."""
     model: str = "smollm2-135m"
     """local: ``smollm2-135m`` or a model directory; anthropic, openai: the API's model name; rollout: ignored, it is
     the policy itself; simulated: the name of a landscape."""
@@ -177,28 +188,10 @@ class ModelsConfig:
 
 
 @dataclass(frozen=True)
-class RacingConfig:
-    """How a challenger is compared with the best workflow: in stages, stopped as soon as it is clear who is better.
-
-    Rewards are never made this way: stopping early would inflate lucky starts.
-    """
-
-    error_rate: float = 0.05
-    """Chance of a wrong early decision, over the whole race."""
-    margin: float = 0.05
-    """Difference of scores below which either workflow will do: a race also ends when it is clear that the one which
-    leads is not worse by that much. 0: only when it is clear who is better."""
-    stage: int = 8
-    """Problems that are added at a time."""
-    cap: int | None = None
-    """Runs of each workflow at most; None: one on each validation problem, or five where the executor samples."""
-
-
-@dataclass(frozen=True)
 class EvaluationConfig:
     """How workflows are graded outside of rewards, and what happens when the infrastructure fails."""
 
-    candidates_per_step: int = 1
+    candidates_per_step: int = 2
     """Workflows that challenge the best one on validation problems after each training step."""
     confidence: float = 0.95
     """Level of every reported interval."""
@@ -206,7 +199,6 @@ class EvaluationConfig:
     """How often a run is made again, after the sandbox failed or the model's client gave up, before it is missing."""
     backoff_s: float = 1.0
     """Wait before the first retry, doubled each time."""
-    racing: RacingConfig = field(default_factory=RacingConfig)
 
 
 @dataclass(frozen=True)
@@ -291,16 +283,32 @@ class StandaloneConfig:
     """``aflow-verl search``: the search without training."""
 
     rounds: int = 20
-    """Edits in all, each evaluated on all validation problems."""
+    """Edits in all."""
+    race: bool = True
+    """Grade a new workflow on ever more validation problems, for as long as it may be the best one. False: on all of
+    them, as in AFlow."""
     workers: int = 1
     """Rounds under way at a time. One: every choice knows all rounds before it, and a search repeats exactly."""
     redraws: int = 3
     """How often an edit that brings nothing new, or can't be read, is asked for again within its round."""
+    repairs: int = 1
+    """How often within a round a model is shown its workflow again with the error that a run on a stub executor ended
+    with. A policy has learned no such prompt, and is not asked."""
     convergence: bool = False
     """Stop by AFlow's rule: the mean of the three best rounds has not moved for five rounds."""
     convergence_z: float = 0.0
     """By how many standard errors that mean may move and still count as standing still."""
     trained: TrainedConfig = field(default_factory=TrainedConfig)
+
+
+@dataclass(frozen=True)
+class HealthConfig:
+    """What happens when a line of health is dead (``aflow_verl.health``, docs/health.md)."""
+
+    patience: int = 5
+    """Consecutive training steps after which a dead line is said aloud."""
+    on_dead: Literal["warn", "stop"] = "warn"
+    """warn: one loud line; stop: the run ends there, after a checkpoint, with a non-zero exit code."""
 
 
 @dataclass(frozen=True)
@@ -310,6 +318,8 @@ class GigpoConfig:
     omega: float = 1.0
     """Weight of the step advantage beside the episode advantage; 0 leaves the episode advantage alone."""
     norm: Literal["mean_norm", "mean_std_norm"] = "mean_norm"
+    singletons: Literal["group", "zero"] = "group"
+    """What an edit is compared with whose state nobody else edited: the valid edits of its row, or nothing (paper)."""
 
 
 @dataclass(frozen=True)
@@ -331,6 +341,7 @@ class AflowConfig:
     store: StoreConfig = field(default_factory=StoreConfig)
     experience: ExperienceConfig = field(default_factory=ExperienceConfig)
     standalone: StandaloneConfig = field(default_factory=StandaloneConfig)
+    health: HealthConfig = field(default_factory=HealthConfig)
     gigpo: GigpoConfig = field(default_factory=GigpoConfig)
 
     @property
@@ -354,6 +365,7 @@ ROOT_KEYS = (
     "store",
     "experience",
     "standalone",
+    "health",
 )
 """Our keys at the root of a recipe; all other root keys are verl's."""
 
@@ -386,7 +398,7 @@ def _benchmarks(value: Any, locate: Locate) -> tuple[BenchmarkConfig, ...]:
     for key, entry in entries:
         if isinstance(entry, Mapping) and entry.get("name") is None:
             raise RecipeError(
-                f"{locate(key)}: {key}.name: missing; set it to one of {', '.join(get_args(BenchmarkName))}"
+                f"{locate(key)}: {key}.name: missing; name a benchmark, for example gsm8k or reasoning_gym"
             )
     return tuple(build(BenchmarkConfig, entry, key, locate) for key, entry in entries)
 

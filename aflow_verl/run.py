@@ -24,6 +24,7 @@ from aflow_verl.models.smollm2 import NAME as SMOLLM2
 from aflow_verl.models.smollm2 import ensure_smollm2
 from aflow_verl.recipe.load import Recipe
 from aflow_verl.report.curves import write_curves
+from aflow_verl.report.health import monitor_for, replayed
 from aflow_verl.report.metrics import FILE_NAME as METRICS
 from aflow_verl.report.metrics import follow, read_metrics
 from aflow_verl.report.progress import Progress
@@ -53,8 +54,10 @@ def run(recipe: Recipe) -> int:
     lock = RunLock(run_dir / ".lock").acquire()
     with output_to_log(run_dir / "log.txt") as terminal:
         steps = int(recipe.config.trainer.total_training_steps)
+        health = monitor_for(recipe.get)
+        replayed(health, read_metrics(run_dir / METRICS))
         try:
-            with Progress(terminal.out, total_steps=steps) as progress:
+            with Progress(terminal.out, total_steps=steps, health=health) as progress:
                 result = _train(recipe, progress)
         except BaseException as error:
             traceback.print_exc()
@@ -143,6 +146,7 @@ def _start_server(ours: AflowConfig, config: DictConfig, secrets: dict[str, str]
     import ray
 
     from aflow_verl.env.server import SearchServer
+    from aflow_verl.env.shared_search import StepShape
 
     remote_class: Any = ray.remote(SearchServer)
     # Ray hides the GPUs from an actor that asks for none; a local executor shares one with the training.
@@ -153,6 +157,11 @@ def _start_server(ours: AflowConfig, config: DictConfig, secrets: dict[str, str]
         str(config.run_dir),
         str(config.actor_rollout_ref.model.path),
         int(config.data.max_prompt_length),
+        StepShape(
+            rows=int(config.data.train_batch_size),
+            sessions=int(config.actor_rollout_ref.rollout.n),
+            gamma=float(config.algorithm.gamma),
+        ),
         OmegaConf.select(config, "actor_rollout_ref.rollout.max_model_len"),
     )
     server.start.remote(secrets)  # while verl loads the policy; whoever needs it waits, and learns of a failure
@@ -212,7 +221,11 @@ def _result(recipe: Recipe, server: Any) -> RunResult:
         cost_usd=totals["cost_usd"],
         rl_weight=weight,
         confidence=recipe.ours.evaluation.confidence,
-        notes=(PLAIN_SEARCH,) if weight == 0 else (),
+        notes=(
+            *((PLAIN_SEARCH,) if weight == 0 else ()),
+            *(f"{name}: {entry['words']}" for name, entry in found["benchmarks"].items()),
+        ),
+        health=replayed(monitor_for(recipe.get), read_metrics(recipe.run_dir / METRICS)),
     )
 
 

@@ -41,6 +41,7 @@ class Step:
     step_return: float
     episode_advantage: float
     step_advantage: float
+    invalid: bool = False
 
     @property
     def advantage(self) -> float:
@@ -53,16 +54,18 @@ class Step:
 #   3:  y_1 = 0.1                    y_0 = -0.1                                 (no node, so nothing can follow)
 # Episode returns R = sum r: 0.5, 0.2, 0.0; their mean is 0.7 / 3, so A^E = 0.8 / 3, -0.1 / 3, -0.7 / 3.
 # Step groups, the steps that edited the same state:
-#   S: y = 0.3, 0.3, 0.1, -0.1, 0.1; mean 0.14; A^S = 0.16, 0.16, -0.04, -0.24, -0.04
-#   A: y = 0.4 alone; A^S = 0.      C: y = -0.2 alone; A^S = 0.
+#   S: y = 0.3, 0.3, 0.1, 0.1 of valid edits; mean 0.2; A^S = 0.1, 0.1, -0.1, -0.1, and -0.1 - 0.2 = -0.3 for the
+#      invalid one, which is in no mean
+#   A: y = 0.4, C: y = -0.2, each alone, so they are compared with all six valid edits, whose mean is 1 / 6;
+#      A^S = 1.4 / 6 and -2.2 / 6
 BY_HAND = (
-    Step(1, 0, S, -1, 0.1, 0.3, 0.8 / 3, 0.16),
-    Step(1, 1, A, 0, 0.4, 0.4, 0.8 / 3, 0.0),
-    Step(2, 0, S, -1, 0.3, 0.3, -0.1 / 3, 0.16),
-    Step(2, 1, S, -1, 0.1, 0.1, -0.1 / 3, -0.04),
-    Step(2, 2, C, 0, -0.2, -0.2, -0.1 / 3, 0.0),
-    Step(3, 0, S, -1, -0.1, -0.1, -0.7 / 3, -0.24),
-    Step(3, 1, S, -1, 0.1, 0.1, -0.7 / 3, -0.04),
+    Step(1, 0, S, -1, 0.1, 0.3, 0.8 / 3, 0.1),
+    Step(1, 1, A, 0, 0.4, 0.4, 0.8 / 3, 1.4 / 6),
+    Step(2, 0, S, -1, 0.3, 0.3, -0.1 / 3, 0.1),
+    Step(2, 1, S, -1, 0.1, 0.1, -0.1 / 3, -0.1),
+    Step(2, 2, C, 0, -0.2, -0.2, -0.1 / 3, -2.2 / 6),
+    Step(3, 0, S, -1, -0.1, -0.1, -0.7 / 3, -0.3, invalid=True),
+    Step(3, 1, S, -1, 0.1, 0.1, -0.7 / 3, -0.1),
 )
 
 
@@ -76,6 +79,7 @@ def estimate(steps: tuple[Step, ...]) -> GigpoResult:
         [s.anchor for s in steps],
         torch.ones(len(steps), 1),
         parent_step_B=[s.parent_step for s in steps],
+        invalid_B=[s.invalid for s in steps],
         gamma=GAMMA,
         omega=OMEGA,
     )

@@ -29,7 +29,8 @@ from aflow_verl.models.landscape import LANDSCAPES
 from aflow_verl.models.simulated import SimulatedClient
 from aflow_verl.sandbox.limits import Limits
 from aflow_verl.sandbox.monty import MontySandbox
-from aflow_verl.search.catalog import SELECTORS, select
+from aflow_verl.search.catalog import SELECTORS, selector_named
+from aflow_verl.search.selection import select
 from aflow_verl.search.tree import Tree
 from aflow_verl.search.view import TreeView
 from aflow_verl.workflow.edits import STOP, Edit, EditSpace, apply_edit, legal_edits
@@ -52,12 +53,13 @@ async def search(
 ) -> list[WorkflowState]:
     """The best workflow known after 0, 1, ... ``evaluations`` evaluations."""
     problems = benchmark.problems("train")
-    settings = SearchConfig(selector=selector, rl_weight=0.0)
+    settings, rule = SearchConfig(rl_weight=0.0), selector_named(selector)
     seed = seed_state("simulated", SPACE.operators)
     tree = Tree.seed(seed, scores(await engine.evaluate(seed, problems, benchmark))).overlay()
     best = [tree.best().state]
     for _ in range(evaluations):
-        node_id = select(tree, None, settings, rng, expandable=lambda node: bool(untried(tree, node))).node_id
+        choice = select(tree, None, settings, rule, rng, expandable=lambda node: bool(untried(tree, node)))
+        node_id = choice.node_id
         edits = untried(tree, node_id)
         edit = edits[rng.integers(len(edits))]
         child = apply_edit(tree[node_id].state, edit.key, SPACE)

@@ -64,9 +64,3 @@ def tiny_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def faulty_server() -> ModuleType:
     """A model server on the loopback with seeded faults: ``async with faulty_server.FaultyServer(reply, rate=0.3)``."""
     return _reference("faulty_server")
-
-
-@pytest.fixture(scope="session")
-def success_rates() -> ModuleType:
-    """Pairs of workflows as chances of success on each problem: ``success_rates.parent_and_child(n, gap, rng)``."""
-    return _reference("success_rates")

@@ -46,8 +46,9 @@ def test_beside_a_gpu_run_the_search_server_sees_the_gpus(
         {
             "trainer": {"device": device},
             "run_dir": "run",
-            "actor_rollout_ref": {"model": {"path": "model"}},
-            "data": {"max_prompt_length": 8},
+            "actor_rollout_ref": {"model": {"path": "model"}, "rollout": {"n": 4}},
+            "data": {"max_prompt_length": 8, "train_batch_size": 2},
+            "algorithm": {"gamma": 0.95},
         }
     )
     _start_server(AflowConfig(benchmark=()), config, {})

@@ -17,6 +17,7 @@ from aflow_verl.config import ROOT_KEYS, AflowConfig, from_config
 from aflow_verl.errors import RecipeError, UserError
 from aflow_verl.recipe.base import find_base
 from aflow_verl.recipe.compose import compose_over_verl, first_line, is_group, parse_overrides, read_yaml
+from aflow_verl.recipe.names import known_names
 from aflow_verl.recipe.origins import Origins, key_lines
 from aflow_verl.recipe.strict import all_keys, check_keys, check_kinds
 from aflow_verl.recipe.verl_schema import VerlSchema, read_schema
@@ -84,6 +85,11 @@ def load_recipe(path: str | Path, overrides: list[str], *, now: datetime | None 
     config = compose_over_verl(layers, [o for o in parsed if o not in lists], shown)
     check_kinds(config, reference, read_schema(), ROOT_KEYS, origins.locate)
     return _finish(Path(path), overrides, config, origins, now or datetime.now())
+
+
+def usual(key: str) -> Any:
+    """The value of a dotted key where no recipe sets it; None where there is none."""
+    return OmegaConf.select(_reference()[2], key, default=None, throw_on_missing=False)
 
 
 def is_base(path: str | Path) -> bool:
@@ -170,7 +176,7 @@ def _finish(path: Path, overrides: list[str], config: DictConfig, origins: Origi
     with open_dict(config):
         config.run_dir = str(run_dir)
         _derive_ray(config)
-    ours = from_config(config, origins.locate)
+    ours = known_names(from_config(config, origins.locate), origins.locate)
     return Recipe(path, name, tuple(overrides), config, ours, run_dir, origins)
 
 

@@ -13,6 +13,7 @@ from aflow_verl.errors import RecipeError, UserError
 from aflow_verl.recipe import load
 from aflow_verl.recipe.compose import compose_alone, parse_overrides, read_yaml
 from aflow_verl.recipe.load import Recipe, by_key, check_overrides, check_references, run_dir_of
+from aflow_verl.recipe.names import known_names
 from aflow_verl.recipe.origins import Origins, key_lines
 from aflow_verl.recipe.strict import check_keys
 from aflow_verl.recipe.verl_schema import VerlSchema
@@ -78,4 +79,12 @@ def _finish(path: Path, overrides: list[str], config: DictConfig, origins: Origi
     run_dir = run_dir_of(OmegaConf.select(config, "run_dir"), f"runs/{name}/{now:%Y-%m-%d_%H-%M-%S}", origins)
     with open_dict(config):
         config.run_dir = str(run_dir)
-    return Recipe(path, name, tuple(overrides), config, from_config(config, origins.locate), run_dir, origins)
+    return Recipe(
+        path,
+        name,
+        tuple(overrides),
+        config,
+        known_names(from_config(config, origins.locate), origins.locate),
+        run_dir,
+        origins,
+    )

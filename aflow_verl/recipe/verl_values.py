@@ -54,6 +54,20 @@ EVERY = Kind("a whole number", -1)
 
 _ACTOR, _ROLLOUT = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
 
+_OPTIMISER = {
+    "lr": RATE,
+    "clip_grad": RATE,
+    "grad_clip": Kind("a number", 0, null=True),
+    "weight_decay": RATE,
+    "lr_warmup_steps": Kind("a whole number"),
+    "lr_warmup_steps_ratio": SHARE,
+    "min_lr_ratio": Kind("a number", 0, 1, null=True),
+    "num_cycles": Kind("a number"),
+    "lr_scheduler_type": TEXT,
+    "warmup_style": TEXT_OR_NULL,
+}
+_CLIP_OR_NULL = Kind("a number", 0, null=True)
+
 VALUES: Mapping[str, Kind] = {
     "trainer.device": TEXT,
     "trainer.nnodes": COUNT,
@@ -61,6 +75,7 @@ VALUES: Mapping[str, Kind] = {
     # null has a check of its own, which says why
     "trainer.total_training_steps": COUNT_OR_NULL,
     "trainer.total_epochs": COUNT,
+    "trainer.critic_warmup": Kind("a whole number", 0),
     "trainer.save_freq": EVERY,
     "trainer.test_freq": EVERY,
     "trainer.resume_mode": TEXT,
@@ -77,7 +92,17 @@ VALUES: Mapping[str, Kind] = {
     f"{_ACTOR}.ppo_epochs": COUNT,
     f"{_ACTOR}.ulysses_sequence_parallel_size": COUNT,
     f"{_ACTOR}.fsdp_config.ulysses_sequence_parallel_size": COUNT,
-    f"{_ACTOR}.optim.lr": RATE,
+    **{f"{_ACTOR}.optim.{name}": kind for name, kind in _OPTIMISER.items()},
+    f"{_ACTOR}.clip_ratio": RATE,
+    f"{_ACTOR}.clip_ratio_low": _CLIP_OR_NULL,
+    f"{_ACTOR}.clip_ratio_high": _CLIP_OR_NULL,
+    f"{_ACTOR}.clip_ratio_c": RATE,
+    f"{_ACTOR}.entropy_coeff": Kind("a number"),
+    f"{_ACTOR}.kl_loss_coef": RATE,
+    f"{_ACTOR}.loss_scale_factor": Kind("a number", null=True),
+    f"{_ROLLOUT}.prompt_length": COUNT,
+    f"{_ROLLOUT}.response_length": COUNT,
+    f"{_ROLLOUT}.max_model_len": COUNT_OR_NULL,
     f"{_ROLLOUT}.n": COUNT,
     f"{_ROLLOUT}.temperature": RATE,
     f"{_ROLLOUT}.top_p": SHARE,
@@ -89,7 +114,9 @@ VALUES: Mapping[str, Kind] = {
     "critic.ppo_mini_batch_size": COUNT,
     "critic.ppo_micro_batch_size_per_gpu": COUNT_OR_NULL,
     "critic.ppo_epochs": COUNT,
-    "critic.optim.lr": RATE,
+    **{f"critic.optim.{name}": kind for name, kind in _OPTIMISER.items()},
+    "critic.cliprange_value": RATE,
+    "critic.loss_scale_factor": Kind("a number", null=True),
     "reward.num_workers": COUNT,
     "ray_kwargs.ray_init.num_cpus": COUNT_OR_NULL,
     "ray_kwargs.ray_init.num_gpus": Kind("a whole number", 0, null=True),

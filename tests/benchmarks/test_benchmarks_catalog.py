@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -11,20 +11,20 @@ from aflow_verl.benchmarks.catalog import BENCHMARKS, SCORERS, Requirements, cre
 from aflow_verl.benchmarks.math import Math
 from aflow_verl.benchmarks.mbpp import Mbpp
 from aflow_verl.benchmarks.verifiers import PRELOAD
-from aflow_verl.config import BenchmarkConfig, BenchmarkName
+from aflow_verl.config import BenchmarkConfig
 from aflow_verl.errors import RecipeError
 from aflow_verl.models.landscape import PROBLEM
 from aflow_verl.sandbox.base import ProgramSandbox
 
 
 def test_every_name_of_a_recipe_has_its_line() -> None:
-    assert {*SCORERS, *BENCHMARKS} == set(get_args(BenchmarkName))
+    assert not SCORERS.keys() & BENCHMARKS.keys()
     assert all(make().name == name for name, make in SCORERS.items())
 
 
 @pytest.mark.parametrize("name", ["gsm8k", "math", "hotpotqa", "drop", "humaneval", "reasoning_gym", "simulated"])
 def test_each_benchmark_has_what_the_policy_is_shown(
-    name: BenchmarkName, tmp_path: Path, made_up_rows: dict[str, list[dict[str, Any]]]
+    name: str, tmp_path: Path, made_up_rows: dict[str, list[dict[str, Any]]]
 ) -> None:
     path = None
     if name in made_up_rows:

@@ -66,7 +66,7 @@ def test_benchmark_is_one_or_several(path: Path) -> None:
     assert [b.name for b in several.ours.benchmark] == ["simulated", "reasoning_gym"]
     assert several.ours.benchmark[0].train == 9
     assert several.ours.benchmark[1].tasks == ("gcd",)
-    assert several.ours.benchmark[1].validation == 24
+    assert several.ours.benchmark[1].validation == 200
     with pytest.raises(RecipeError, match=r"benchmark\[0\]\.nam: unknown key"):
         load_recipe(path, ["benchmark=[{name:simulated,nam:9}]"])
     path.write_text("benchmark:\n  - {name: simulated, train: 3}\n")

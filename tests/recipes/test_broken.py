@@ -44,21 +44,14 @@ FILES: dict[str, tuple[str, str]] = {
         "{}:2: critic.enable: expected true or false, found 'maybe'",
     ),
     "list for verl's section": ("trainer: [1]\n", "{}:1: trainer: expected a mapping, found [1]"),
-    "unknown selector": (
-        "search:\n  selector: pucct\n",
-        "{}:2: search.selector: 'pucct' is not one of puct, ucb, soft_mixed, thompson",
-    ),
-    "fusion that there isn't": (
-        "search:\n  fusion: mean\n",
-        "{}:2: search.fusion: 'mean' is not one of normalized, trusted, raw",
-    ),
+    "a key that there was once": ("search:\n  fusion: mean\n", "{}:2: search.fusion: unknown key"),
     "executor that is not built": (
-        "models:\n  executor: {{kind: llama}}\n",
+        "models:\n  executor: {{kind: llama}}\nbenchmark: {{name: simulated}}\n",
         "{}:2: models.executor.kind: 'llama' is not one of local",
     ),
     "unknown benchmark": (
         "benchmark:\n  name: gsm\n",
-        "{}:2: benchmark.name: 'gsm' is not one of reasoning_gym, gsm8k",
+        "{}:2: benchmark.name: 'gsm' is not one of reasoning_gym, simulated, gsm8k",
     ),
     "no benchmark": ("seed: 1\n", "benchmark.name: missing"),
     "second benchmark is wrong": (
@@ -122,9 +115,9 @@ OVERRIDES: dict[str, tuple[list[str], str]] = {
         [QWEN, "actor_rollout_ref.actor.strategy=deepspeed", *PLANNED],
         "actor_rollout_ref.actor.strategy: 'deepspeed' is not built yet; use fsdp2 or fsdp",
     ),
-    "Thompson sampling with a Q": (
-        [QUICKSTART, "search.selector=thompson"],
-        "search.selector: thompson has no use for Q, and search.rl_weight is 0.7",
+    "unknown selector": (
+        [QUICKSTART, "search.selector=pucct"],
+        "search.selector: 'pucct' is not one of ucb, puct, thompson, greedy, soft_mixed; did you mean puct?",
     ),
     "group of one": (
         [QUICKSTART, "actor_rollout_ref.rollout.n=1"],
@@ -161,13 +154,16 @@ OVERRIDES: dict[str, tuple[list[str], str]] = {
         "ANTHROPIC_API_KEY",
     ),
     "editor without its key": (
-        [QUICKSTART, "env.action_format=suggest", "data.max_response_length=32", "models.editor.key_variable=MY_KEY"],
+        [
+            *(QUICKSTART, "env.action_format=suggest", "data.max_prompt_length=1024", "data.max_response_length=32"),
+            "models.editor.key_variable=MY_KEY",
+        ],
         "override 'models.editor.key_variable=MY_KEY': models.editor.key_variable: anthropic needs the environment "
         "variable MY_KEY, which is not set",
     ),
     "fewer GPUs than asked for": (
         [QWEN, "--check", "--assume", "gpus=4,gpu_gb=80"],
-        "recipes/qwen7b.yaml:65: trainer.n_gpus_per_node: 8 GPUs asked for, 4 assumed",
+        "recipes/qwen7b.yaml:63: trainer.n_gpus_per_node: 8 GPUs asked for, 4 assumed",
     ),
     "GPUs too small": ([QWEN, "--check", "--assume", "gpus=8,gpu_gb=24"], "actor_rollout_ref.model.path: needs about"),
     "packed rows without flash-attention": (
@@ -251,7 +247,7 @@ def test_another_recipe_in_the_run_directory(command: Callable[..., Any], tmp_pa
     run = f"run_dir={tmp_path}"
     (tmp_path / "recipe.resolved.yaml").write_text(command(QUICKSTART, run, "--print").out)
     assert command(QUICKSTART, run, "trainer.total_training_steps=9", "--check").code == 0
-    message = f"search.c_puct: is 2.0, and the run in {tmp_path} began with 1.25; use the same value to resume"
+    message = f"search.c_puct: is 2.0, and the run in {tmp_path} began with 0.1; use the same value to resume"
     refused(command(QUICKSTART, run, "search.c_puct=2.0"), message)
 
 

@@ -26,10 +26,8 @@ RANGES: dict[str, str] = {
     "models.editor.timeout_s=0": "it has to be above 0",
     "models.executor.backoff_s=-1": "it has to be at least 0",
     "models.executor.patience_s=-1": "it has to be at least 0",
-    "evaluation.racing.error_rate=0": "it lies between 0 and 1, for example 0.05",
-    "evaluation.racing.error_rate=1.5": "it lies between 0 and 1",
-    "evaluation.racing.stage=0": "it has to be at least 1",
-    "evaluation.racing.cap=0": "it has to be at least 1",
+    "evaluation.confidence=0": "it lies between 0 and 1, for example 0.95",
+    "evaluation.confidence=1.5": "it lies between 0 and 1",
     "sandbox.program_workers=0": "it has to be at least 1",
     "sandbox.program_seconds=0": "it has to be above 0",
     "sandbox.program_memory_mb=0": "it has to be at least 1",
@@ -69,6 +67,7 @@ REFUSED: dict[str, tuple[list[str], str]] = {
         [
             QWEN,
             "benchmark={name:humaneval,train:20,validation:13,heldout:131}",
+            "env.problems=20",
             CODE,
             "sandbox.programs=monty",
             *PLANNED,
@@ -134,7 +133,13 @@ def test_refused(case: str, command: Callable[..., Any]) -> None:
 
 
 PASSES: dict[str, list[str]] = {
-    "code, with what it needs": [QWEN, "benchmark={name:humaneval,train:20,validation:13,heldout:131}", CODE, *PLANNED],
+    "code, with what it needs": [
+        QWEN,
+        "benchmark={name:humaneval,train:20,validation:13,heldout:131}",
+        "env.problems=20",
+        CODE,
+        *PLANNED,
+    ],
     "text and code together": [QWEN, "benchmark=[{name:mbpp},{name:gsm8k}]", CODE, *PLANNED],
     "unknown price, budget in calls": [QWEN, "models.executor.model=claude-of-tomorrow", "budget.calls=9", *PLANNED],
     "suggestions": [QWEN, "env.action_format=suggest", *PLANNED],

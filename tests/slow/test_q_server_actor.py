@@ -21,7 +21,7 @@ from aflow_verl.env.tokens import PolicyTokens
 from aflow_verl.errors import CriticUnavailable
 from aflow_verl.search.qvalues import QSnapshot
 from aflow_verl.search.tree import Tree
-from aflow_verl.types import Q_ACTOR
+from aflow_verl.types import Q_ACTOR, Evaluation
 from aflow_verl.workflow.edits import EditSpace
 from aflow_verl.workflow.state import WorkflowState, seed_state
 from trainer.q_server import QLink
@@ -58,12 +58,22 @@ async def test_a_lost_actor_is_a_failure_until_the_next_export(local_ray: None, 
     tokens = PolicyTokens(AutoTokenizer.from_pretrained(tiny_policy), max_prompt_tokens=400)
     tree = Tree.seed(seed_state("toy", OPERATORS))
     overlay = tree.overlay()
-    child = overlay.add_child(
-        tree.root_id, WorkflowState("toy", "class Workflow:\n    x = 1\n", "", OPERATORS), "edit", response_ids=(40, 2)
-    )
+    child = overlay.add_child(tree.root_id, WorkflowState("toy", "class Workflow:\n    x = 1\n", "", OPERATORS), "edit")
 
     def client(step: int) -> ValuesOnDemand:
-        start = EpisodeStart("toy", "Solve it.", "snapshot", step + 1, 0, tree, QSnapshot(step, {}), ())
+        start = EpisodeStart(
+            benchmark="toy",
+            task="Solve it.",
+            start="snapshot",
+            step=step + 1,
+            row=0,
+            tree=tree,
+            q=QSnapshot(step, {}),
+            centre=0.25,
+            problems=(),
+            weights={},
+            graded=Evaluation(()),
+        )
         return ValuesOnDemand(start, actions, tokens, EvaluationConfig(retries=1, backoff_s=0.1))
 
     link = QLink(
@@ -77,11 +87,9 @@ async def test_a_lost_actor_is_a_failure_until_the_next_export(local_ray: None, 
         )
     )
     link.publish(critic, 1)
-    groups = score_groups(overlay, [child.id], actions, tokens)
-    expected = CriticScorer(module, weights_step=1).score(groups).values()[child.id]
-    found = (await client(1)(overlay, [child.id]))[child.id]
-    assert found.weights_step == 1
-    assert (found.v, found.q) == (pytest.approx(expected.v, abs=1e-5), pytest.approx(expected.q, abs=1e-5))
+    groups = score_groups(overlay, [child.id], actions, tokens, ())
+    expected = 0.25 + CriticScorer(module, weights_step=1).score(groups).v[child.id]
+    assert (await client(1)(overlay, [child.id]))[child.id] == pytest.approx(expected, abs=1e-5)
     with pytest.raises(CriticUnavailable, match="the copy has those of step 1"):
         await client(2)(overlay, [child.id])
 
@@ -89,4 +97,4 @@ async def test_a_lost_actor_is_a_failure_until_the_next_export(local_ray: None, 
     with pytest.raises(CriticUnavailable):
         await client(1)(overlay, [child.id])
     link.publish(critic, 2)
-    assert (await client(2)(overlay, [child.id]))[child.id].v == pytest.approx(expected.v, abs=1e-5)
+    assert (await client(2)(overlay, [child.id]))[child.id] == pytest.approx(expected, abs=1e-5)

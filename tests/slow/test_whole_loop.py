@@ -19,11 +19,14 @@ NAMES = [
     "search/new_workflows",
     "search/valid_action_rate",
     "search/q_coverage",
-    "search/q_inherited",
-    "search/q_scored_on_demand",
+    "search/confidence",
+    "search/largest_share",
+    "env/rows_can_gain",
     "search/q_changed_choice",
     "search/alpha_effective",
     "policy/legal_mass",
+    "policy/parameter_change",
+    "gigpo/live_rows",
     "gigpo/step_group_size",
     "gigpo/singleton_share",
     "gigpo/equal_return_groups",
@@ -31,7 +34,13 @@ NAMES = [
     "gigpo/step_advantage_std",
     "critic_export/nodes",
     "critic_export/seconds",
-    "critic_export/rank_correlation",
+    "critic/parameter_change",
+    "critic/confidence_nodes",
+    "critic/confidence_edits",
+    "health/policy",
+    "health/advantage",
+    "health/critic",
+    "health/q",
     "eval/model_calls",
     "eval/cache_hit_rate",
     "eval/seconds",
@@ -102,9 +111,12 @@ def test_the_loop_is_closed_and_survives_kill_9_in_the_middle_of_a_step(
         assert line["critic_export/nodes"] == line["search/tree_size"]
         assert 0 < line["policy/legal_mass"] < 1
         assert line["eval/infrastructure_failures"] == 0
-    assert metrics[0]["search/alpha_effective"] == 0
-    assert all(line["search/q_coverage"] > 0.9 and line["search/alpha_effective"] > 0 for line in metrics[1:])
-    assert all(line["search/q_inherited"] == 0 and line["search/q_scored_on_demand"] > 0 for line in metrics[1:])
+        assert line["policy/parameter_change"] > 0
+        assert line["critic/parameter_change"] > 0
+        assert line["health/policy"] == line["health/advantage"] == 1
+    assert metrics[0]["search/alpha_effective"] == metrics[0]["search/confidence"] == 0
+    assert metrics[0]["health/critic"] is None, "too early to tell"
+    assert metrics[-1]["critic/comparisons_edits"] > metrics[0]["critic/comparisons_edits"] > 0
     assert all(line["env/failed_sessions"] == 0 for line in metrics)
     sizes = [line["search/tree_size"] for line in metrics]
     assert sizes == sorted(sizes)
@@ -118,7 +130,11 @@ def test_the_loop_is_closed_and_survives_kill_9_in_the_middle_of_a_step(
     assert {"graph.py", "prompt.py", "score.json"} <= {p.name for p in (resumed.run_dir / "best_workflow").iterdir()}
     choices = [json.loads(line) for line in (resumed.run_dir / "choices.jsonl").read_text().splitlines()]
     assert {choice["step"] for choice in choices} == {1, 2, 3, 4}
-    assert len(choices) == sum(line["env/rows"] for line in metrics)
+    edits = [choice for choice in choices if "session" in choice]
+    assert len(edits) == sum(line["env/rows"] for line in metrics)
+    later = [choice for choice in edits if choice["step"] > 1]
+    assert all(choice["own_q"] == choice["candidates"] for choice in later), "the copy of the critic knows all of them"
+    assert json.loads((resumed.run_dir / "critic.json").read_text())["centre"].keys() == {"simulated"}
     assert "held-out" in out
     assert str(resumed.run_dir / "best_workflow") in out
     assert "WorkerDict" not in out  # verl's and Ray's output is in the log
@@ -136,8 +152,8 @@ def _search_with_what_was_trained(run_dir: Path, tmp_path: Path) -> None:
     assert search_command([str(recipe), f"run_dir={found}"]) == 0
     choices = [json.loads(line) for line in (found / "choices.jsonl").read_text().splitlines()]
     assert len(choices) == 3
-    assert all(choice["weights_step"] == 4 and choice["inherited_q"] == 0 for choice in choices)
-    assert all(part["v"] is not None for choice in choices for part in choice["parts"])
+    assert all(choice["weights_step"] == 4 and choice["own_q"] == choice["candidates"] for choice in choices)
+    assert all(candidate["q"] is not None for choice in choices for candidate in choice["best"])
 
 
 def test_two_ranks_without_padding_and_without_q(start_run: Callable[..., Any]) -> None:
