@@ -25,6 +25,7 @@ from aflow_verl.env.scoring import score_groups
 from aflow_verl.env.seeds import generator
 from aflow_verl.env.starts import random_start
 from aflow_verl.env.tokens import PolicyTokens
+from aflow_verl.evaluation.comparison import scores
 from aflow_verl.jsonl import JsonLines
 from aflow_verl.search.experience import ExperiencePool, ExperienceRecord
 from aflow_verl.search.lessons import Lesson
@@ -195,7 +196,7 @@ class SharedSearch:
         self._graded[start.row.index] = (start, dict(zip(self._to_grade(start), graded, strict=True)))
         problems = [problem for problem in self._problems[benchmark] if problem.id in start.weights]
         alone = tree.alone(start.node_id, tried=start.row.start == "snapshot").overlay()
-        alone.add_grades(start.node_id, _scores(own), weights=start.weights, failures=self._failures(benchmark, own))
+        alone.add_grades(start.node_id, scores(own), weights=start.weights, failures=self._failures(benchmark, own))
         promise = None if self.q is None else self.q.lookup(start.node_id, tree.ancestors(start.node_id))[0]
         q = None if self.q is None or promise is None else replace(self.q, values={start.node_id: promise}, stale={})
         return EpisodeStart(
@@ -272,7 +273,7 @@ class SharedSearch:
             grades = self.trees[benchmark].overlay(step=step)
             for node_id, evaluation in graded.items():
                 failures = self._failures(benchmark, evaluation) if node_id == start.node_id else None
-                grades.add_grades(node_id, _scores(evaluation), weights=start.weights, failures=failures)
+                grades.add_grades(node_id, scores(evaluation), weights=start.weights, failures=failures)
             deltas[f"{start.row.index:08d}/start"] = grades.delta()
             self._store.put_delta(benchmark, step, f"{start.row.index:08d}/start", grades.delta())
         deltas |= {_key(episode): episode.delta for episode in episodes.values()}
@@ -350,7 +351,3 @@ class SharedSearch:
 
 def _key(episode: Episode) -> str:
     return f"{episode.row:08d}/{episode.session:04d}"
-
-
-def _scores(evaluation: Evaluation) -> dict[str, float]:
-    return {grade.problem_id: grade.score for grade in evaluation.grades}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aflow_verl.env.actions import ActionFormat
 from aflow_verl.errors import InvalidAction
+from aflow_verl.evaluation.comparison import scores
 from aflow_verl.search.node import NO_WEIGHTS, Node
 from aflow_verl.search.tree import Overlay
 from aflow_verl.types import Evaluation
@@ -79,7 +80,7 @@ def back_up(
             node_id,
             edit.child,
             edit.action,
-            {grade.problem_id: grade.score for grade in evaluation.grades},
+            scores(evaluation),
             weights=weights,
             failures=failures,
             logprob=logprob,

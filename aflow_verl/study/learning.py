@@ -27,6 +27,7 @@ from aflow_verl.env.outcomes import row_targets
 from aflow_verl.env.row_plan import plan_rows
 from aflow_verl.env.seeds import derive_seed, generator
 from aflow_verl.env.workflow_env import EnvSettings, WorkflowEnv
+from aflow_verl.evaluation.comparison import scores
 from aflow_verl.search.returns import futures, node_promises
 from aflow_verl.search.targets import RowTarget
 from aflow_verl.search.tree import Tree
@@ -151,10 +152,10 @@ def run_step(landscape: Landscape, tree: Tree, step: int, theta_F: Floats, train
         weights = _problems(landscape, training.problems, row.problem_seed)
         graded = evaluation(landscape, tree[node_id].state, weights)
         whole = tree.overlay(step=step)
-        whole.add_grades(node_id, {grade.problem_id: grade.score for grade in graded.grades}, weights=weights)
+        whole.add_grades(node_id, scores(graded), weights=weights)
         deltas.append(whole.delta())
         alone = tree.alone(node_id, tried=row.start == "snapshot").overlay()
-        alone.add_grades(node_id, {grade.problem_id: grade.score for grade in graded.grades}, weights=weights)
+        alone.add_grades(node_id, scores(graded), weights=weights)
         start = EpisodeStart(
             benchmark=name,
             task="",
